@@ -1,0 +1,272 @@
+//! What travels on the bus: an envelope, and the frame that it is written as.
+//!
+//! A frame is one line of JSON (the head), a line feed, the arguments' text, then the attachments.
+//! The head is small and is parsed by every receiver; the arguments are sliced out of the frame
+//! without a copy.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    address::{Address, Incarnation, NodeAddress},
+    args::Args,
+    error::RouteError,
+    id::MessageId,
+};
+
+/// The longest head that a receiver accepts, in bytes.
+const HEAD_MAX: usize = 16 * 1024;
+
+/// One message on the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// What the message asks of its receiver.
+    pub kind: Kind,
+    /// The event's name, `route.method`.
+    pub event: ByteString,
+    /// Who sent it.
+    pub origin: Address,
+    /// Whom it is for.
+    pub recipient: Address,
+    /// Its own id.
+    pub id: MessageId,
+    /// Joins what one cause set off, across services.
+    pub trace: MessageId,
+    /// The payload.
+    pub args: Args,
+}
+
+/// What an [`Envelope`] asks of its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// To be observed by every live node of a namespace.
+    Broadcast,
+    /// To be observed by one node; the sender waits for a receipt.
+    Transmit,
+    /// To be answered by one node within the asker's deadline.
+    Ask,
+}
+
+/// What one node sends back to another about messages that it took from its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// These messages have arrived.
+    Received {
+        /// The messages' ids.
+        ids: Vec<MessageId>,
+    },
+    /// These messages were for a life of the node that is over.
+    Gone {
+        /// The messages' ids.
+        ids: Vec<MessageId>,
+    },
+    /// These messages found the receiver's queue full.
+    Overloaded {
+        /// The messages' ids.
+        ids: Vec<MessageId>,
+    },
+    /// The answer to an [`Kind::Ask`]; the frame's arguments are the answer's.
+    Answer {
+        /// The asked message's id.
+        id: MessageId,
+        /// The handler's error, instead of arguments.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<RouteError>,
+    },
+    /// A link listening to itself.
+    Probe {
+        /// Counts up with every probe.
+        round: u64,
+    },
+}
+
+/// One frame on the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A message for handlers.
+    Envelope(Envelope),
+    /// A node's word to another node.
+    Reply(NodeAddress, Reply, Args),
+}
+
+/// Bytes that are no frame of this version.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// No line feed within the longest head.
+    #[error("the frame has no head")]
+    NoHead,
+    /// The head is not the expected JSON.
+    #[error("the frame's head does not parse")]
+    Head(#[source] serde_json::Error),
+    /// The arguments are not UTF-8, or shorter than the head says.
+    #[error("the frame's body does not fit its head")]
+    Body,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    /// Length of the arguments' text.
+    a: usize,
+    /// Lengths of the attachments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    b: Vec<usize>,
+    #[serde(flatten)]
+    body: Body,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Body {
+    Envelope {
+        k: Kind,
+        e: ByteString,
+        o: Address,
+        r: Address,
+        i: MessageId,
+        t: MessageId,
+    },
+    Reply {
+        o: NodeAddress,
+        y: Reply,
+    },
+}
+
+impl Frame {
+    /// The frame's bytes.
+    ///
+    /// # Errors
+    /// When the head cannot be written as JSON, which no head of ours does.
+    pub fn encode(&self) -> Result<Bytes, FrameError> {
+        let (body, args) = match self {
+            Self::Envelope(envelope) => (
+                Body::Envelope {
+                    k: envelope.kind,
+                    e: envelope.event.clone(),
+                    o: envelope.origin.clone(),
+                    r: envelope.recipient.clone(),
+                    i: envelope.id.clone(),
+                    t: envelope.trace.clone(),
+                },
+                &envelope.args,
+            ),
+            Self::Reply(origin, reply, args) => {
+                (Body::Reply { o: origin.clone(), y: reply.clone() }, args)
+            }
+        };
+        let head = Head {
+            a: args.json().len(),
+            b: args.attachments().iter().map(Bytes::len).collect(),
+            body,
+        };
+        let mut frame = BytesMut::with_capacity(256 + args.len()).writer();
+        serde_json::to_writer(&mut frame, &head).map_err(FrameError::Head)?;
+        let mut frame = frame.into_inner();
+        frame.put_u8(b'\n');
+        frame.put_slice(args.json().as_bytes());
+        for attachment in args.attachments() {
+            frame.put_slice(attachment);
+        }
+        Ok(frame.freeze())
+    }
+
+    /// Reads a frame; arguments and attachments are slices of it.
+    ///
+    /// # Errors
+    /// [`FrameError`] when the bytes are no frame.
+    pub fn decode(frame: &Bytes) -> Result<Self, FrameError> {
+        let line = frame.iter().take(HEAD_MAX).position(|b| *b == b'\n').ok_or(FrameError::NoHead)?;
+        let head: Head = serde_json::from_slice(&frame[..line]).map_err(FrameError::Head)?;
+        let mut rest = frame.slice(line + 1..);
+        let mut take = |length: usize| {
+            (length <= rest.len()).then(|| rest.split_to(length)).ok_or(FrameError::Body)
+        };
+        let json = ByteString::try_from(take(head.a)?).map_err(|_| FrameError::Body)?;
+        let attachments = head.b.iter().map(|length| take(*length)).collect::<Result<_, _>>()?;
+        if !rest.is_empty() {
+            return Err(FrameError::Body);
+        }
+        let args = Args::from_checked_json(json, attachments);
+        Ok(match head.body {
+            Body::Envelope { k, e, o, r, i, t } => Self::Envelope(Envelope {
+                kind: k,
+                event: e,
+                origin: o,
+                recipient: r,
+                id: i,
+                trace: t,
+                args,
+            }),
+            Body::Reply { o, y } => Self::Reply(o, y, args),
+        })
+    }
+}
+
+/// An entry of a node's stream: a frame, and the life of the node for which it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The entry's place in the stream; later entries have greater ones.
+    pub id: EntryId,
+    /// The incarnation whose lease was live when the frame was appended.
+    pub incarnation: Incarnation,
+    /// The frame.
+    pub frame: Bytes,
+}
+
+/// A place in a node's stream: milliseconds and a count within them (Redis's own form).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct EntryId(pub u64, pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::MessageIds;
+
+    fn envelope(args: Args) -> Envelope {
+        let ids = MessageIds::new();
+        Envelope {
+            kind: Kind::Transmit,
+            event: "world.whisper".into(),
+            origin: "web/0".parse().unwrap(),
+            recipient: "ws/0/abc".parse().unwrap(),
+            id: ids.next(),
+            trace: ids.next(),
+            args,
+        }
+    }
+
+    #[test]
+    fn an_envelope_reads_as_it_was_written() {
+        let args = Args::from_checked_json(
+            "\"line\\nfeed\",{\"_placeholder\":true,\"num\":0}".into(),
+            vec![Bytes::from_static(b"\n\xff"), Bytes::new()],
+        );
+        let frame = Frame::Envelope(envelope(args));
+        assert_eq!(Frame::decode(&frame.encode().unwrap()).unwrap(), frame);
+    }
+
+    #[test]
+    fn a_reply_reads_as_it_was_written() {
+        let id = MessageIds::new().next();
+        let error = Some(RouteError::new("not_here", "nobody"));
+        for reply in [Reply::Received { ids: vec![id.clone()] }, Reply::Answer { id, error }] {
+            let frame = Frame::Reply("ws/3".parse().unwrap(), reply, Args::one(&1).unwrap());
+            assert_eq!(Frame::decode(&frame.encode().unwrap()).unwrap(), frame);
+        }
+    }
+
+    #[test]
+    fn a_cut_or_lengthened_frame_is_refused() {
+        let whole = Frame::Envelope(envelope(Args::one(&"text").unwrap())).encode().unwrap();
+        for cut in 0..whole.len() {
+            assert!(Frame::decode(&whole.slice(..cut)).is_err(), "cut at {cut}");
+        }
+        let longer = [&whole[..], b"x"].concat().into();
+        assert!(matches!(Frame::decode(&longer), Err(FrameError::Body)));
+    }
+}

@@ -60,5 +60,5 @@ fn deny() -> Step {
         "banned crates, licences and sources, as deny.toml has them",
     )
     .program("cargo", ["deny", "--workspace", "--all-features", "check"])
-    .args(&["bans", "licenses", "sources"].map(str::to_owned))
+    .args(&["--hide-inclusion-graph", "bans", "licenses", "sources"].map(str::to_owned))
 }

@@ -52,11 +52,7 @@ pub(crate) fn ensure(wanted: Wanted) -> Result<()> {
 
 /// redis-server, chromium, node and npm.
 fn system_packages(shell: &Shell) -> Result<()> {
-    let mut packages: Vec<&str> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !there(program))
-        .map(|(_, package)| *package)
-        .collect();
+    let mut packages = missing();
     let node = node_is_recent(shell);
     if packages.is_empty() && node {
         return Ok(());
@@ -74,9 +70,25 @@ fn system_packages(shell: &Shell) -> Result<()> {
         if debian_node_major(shell).is_none_or(|major| major < NODE_MAJOR_MIN) {
             bail!("{}", advice(&packages, node));
         }
-        packages.extend(["nodejs", "npm"]);
+        packages.push("nodejs");
     }
-    let packages: Vec<_> = packages.into_iter().map(str::to_owned).collect();
+    install(&packages)?;
+    // Debian's nodejs comes without npm, other builds of the same name bring it and refuse a second.
+    if on_path("npm").is_none() {
+        install(&["npm"])?;
+    }
+    let (still, node) = (missing(), node_is_recent(shell));
+    if !still.is_empty() || !node {
+        bail!("installed, and yet not found; {}", advice(&still, node));
+    }
+    Ok(())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<_> = packages.iter().map(|name| (*name).to_owned()).collect();
     Step::new(
         "apt-get install",
         "programs that the tests start; this can take some minutes",
@@ -88,6 +100,15 @@ fn system_packages(shell: &Shell) -> Result<()> {
     )
     .args(&packages)
     .run(root())
+}
+
+/// The packages whose programs are not there.
+fn missing() -> Vec<&'static str> {
+    PROGRAMS
+        .iter()
+        .filter(|(program, _)| !there(program))
+        .map(|(_, package)| *package)
+        .collect()
 }
 
 /// Whether a program is on the path. `CHROMIUM` names a browser that is not.

@@ -1,7 +1,9 @@
 //! Runs steps one after another: says what and why before, how long after, and on a failure how
 //! to repeat just the one that failed.
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -9,8 +11,14 @@ use xshell::Shell;
 
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
+    // What cargo says now counts more than what it said when this was compiled: two clones may
+    // share one target folder.
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let here = env::var_os("CARGO_MANIFEST_DIR");
+        let here = here.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        here.parent().map(Path::to_owned).unwrap_or(here)
+    });
+    &ROOT
 }
 
 /// One command with a name, its reason, a folder and an environment.

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn each_fault_is_refused_by_its_kind() {
-        let cases: [(fn(&mut UpgradeRequest<'static>), Refusal, u16); 14] = [
+        type Spoil = fn(&mut UpgradeRequest<'static>);
+        let cases: [(Spoil, Refusal, u16); 14] = [
             (
                 |request| *request = UpgradeRequest::default(),
                 Refusal::Method,

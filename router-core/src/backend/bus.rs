@@ -43,14 +43,15 @@ pub trait BusLink: Debug + Send + Sync {
     /// An error means "not yet": the link keeps the subject and subscribes when it can.
     fn subscribe(&self, subject: Subject) -> BoxFuture<'_, Result<(), BackendError>>;
 
-    /// Listens to `subject` no longer.
+    /// Listens to `subject` no longer, also when the link is not connected. A frame that is being
+    /// handed over meanwhile may still reach the sink.
     fn unsubscribe(&self, subject: Subject) -> BoxFuture<'_, Result<(), BackendError>>;
 
     /// Appends to the stream of the node `to`, if a lease of it is live. The check and the append
     /// are one atomic step. Afterwards an empty frame is published on the node's subject, as a
     /// wake-up; it may be lost.
     ///
-    /// The stream is bounded to `max` entries that were not yet taken.
+    /// The stream is bounded to `max` entries that were not yet forgotten.
     fn append<'a>(
         &'a self,
         to: &'a NodeAddress,
@@ -59,7 +60,10 @@ pub trait BusLink: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Incarnation, AppendError>>;
 
     /// The next entries of the lease holder's own stream, at most `max`, in order, those for former
-    /// lives included. Entries up to `after` are forgotten: the caller is done with them.
+    /// lives included. Entries up to `after` are forgotten: the caller is done with them. What is
+    /// not forgotten comes again with the next call, whoever took it before.
+    ///
+    /// The stream is the live lease's: a life that lost it gets `NotApplied`, and forgets nothing.
     fn take<'a>(
         &'a self,
         lease: &'a Lease,

@@ -2,7 +2,7 @@
 //!
 //! `memory:` ([`memory`]) lives in this crate; the Redis one in `router-redis`. A program names its
 //! backend in one place and passes it on as a [`Backend`]; no handler ever sees its type. One
-//! conformance suite ([`conformance`], feature `testing`) runs over every backend.
+//! conformance suite (`conformance`, feature `testing`) runs over every backend.
 //!
 //! All traits are object-safe. Every method is safe to drop before it finishes; whether its effect
 //! then took place is unknown, as with [`BackendErrorKind::OutcomeUnknown`].
@@ -10,12 +10,13 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 pub mod bus;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 pub mod memory;
 pub mod records;
 pub mod registry;
 pub mod secrets;
 pub mod tokens;
-
 
 use bus::BusBackend;
 use records::RecordStore;

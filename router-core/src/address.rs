@@ -54,10 +54,7 @@ impl TryFrom<ByteString> for Namespace {
     type Error = AddressError;
 
     fn try_from(name: ByteString) -> Result<Self, AddressError> {
-        let fits = name.len() <= NAMESPACE_MAX
-            && name.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits { Ok(Self(name)) } else { Err(AddressError::Namespace) }
+        if is_namespace(name.as_bytes()) { Ok(Self(name)) } else { Err(AddressError::Namespace) }
     }
 }
 
@@ -79,6 +76,30 @@ impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// A namespace that the program names itself.
+///
+/// # Panics
+/// When the literal is no namespace; in a `const` already while compiling.
+pub const fn ns(name: &'static str) -> Namespace {
+    assert!(is_namespace(name.as_bytes()), "a namespace is 1 to 32 of a-z, 0-9 and '-'");
+    Namespace(ByteString::from_static(name))
+}
+
+const fn is_namespace(name: &[u8]) -> bool {
+    if name.is_empty() || name.len() > NAMESPACE_MAX || !name[0].is_ascii_lowercase() {
+        return false;
+    }
+    let mut at = 1;
+    while at < name.len() {
+        let byte = name[at];
+        if !(byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 /// One running instance of a namespace. 0 is as good as any other.

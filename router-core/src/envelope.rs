@@ -38,9 +38,8 @@ pub struct Envelope {
 }
 
 /// What an [`Envelope`] asks of its receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Kind {
     /// To be observed by every live node of a namespace.
     Broadcast,

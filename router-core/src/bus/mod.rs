@@ -1,0 +1,203 @@
+//! The bus as users hold it: broadcast, transmit, ask.
+
+mod error;
+mod pending;
+pub(crate) mod reader;
+pub(crate) mod shared;
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use error::{AskError, BroadcastError, TransmitError};
+pub(crate) use shared::{Delivery, Shared};
+
+use crate::{
+    address::{Address, Namespace, NodeAddress},
+    args::Args,
+    backend::bus::Subject,
+    envelope::{Envelope, Frame, Kind},
+    error::RouteError,
+    id::MessageId,
+};
+use pending::Waiting;
+
+/// Sends messages to other nodes, as the node that it was taken from. Cheap to clone; may be sent
+/// to any thread.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The word that a transmit has arrived: the target node has it, and its observers are next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message's id, which an observer sees too.
+    pub id: MessageId,
+}
+
+impl Bus {
+    /// The node that sends.
+    pub fn node(&self) -> &NodeAddress {
+        &self.shared.node
+    }
+
+    /// To every live node of `ns`, at most once each.
+    ///
+    /// If `ns` is this node's own, its observers get the message first, whether or not the bus
+    /// takes it.
+    ///
+    /// # Errors
+    /// [`BroadcastError`] when the bus did not take the message: other nodes did not get it.
+    pub async fn broadcast<T: Serialize + ?Sized>(
+        &self,
+        ns: Namespace,
+        event: &str,
+        payload: &T,
+    ) -> Result<(), BroadcastError> {
+        self.broadcast_args(ns, event, Args::one(payload)?).await
+    }
+
+    /// [`broadcast`](Self::broadcast) with arguments as they are.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    pub async fn broadcast_args(
+        &self,
+        ns: Namespace,
+        event: &str,
+        args: Args,
+    ) -> Result<(), BroadcastError> {
+        let shared = &self.shared;
+        let envelope = self.envelope(Kind::Broadcast, event, ns.clone().into(), args);
+        let frame = Frame::Envelope(envelope.clone()).encode()?;
+        if ns == shared.node.ns {
+            shared.observe_broadcast(envelope);
+        }
+        shared.metrics.broadcasts_out.inc();
+        let published = shared.link().publish(Subject::Namespace(ns), frame).await;
+        published.map_err(|error| {
+            shared.metrics.broadcasts_failed.inc();
+            BroadcastError::Unavailable(error)
+        })
+    }
+
+    /// To one node, or to one tenant on it. FIFO for one sender and target: the messages that one
+    /// task sends one after the other are observed in that order.
+    ///
+    /// # Errors
+    /// [`TransmitError`] says what is known; [`TransmitError::Timeout`] that nothing is.
+    pub async fn transmit<T: Serialize + ?Sized>(
+        &self,
+        to: &Address,
+        event: &str,
+        payload: &T,
+    ) -> Result<Receipt, TransmitError> {
+        self.transmit_args(to, event, Args::one(payload)?).await
+    }
+
+    /// [`transmit`](Self::transmit) with arguments as they are.
+    ///
+    /// # Errors
+    /// As [`transmit`](Self::transmit).
+    pub async fn transmit_args(
+        &self,
+        to: &Address,
+        event: &str,
+        args: Args,
+    ) -> Result<Receipt, TransmitError> {
+        let envelope = self.envelope(Kind::Transmit, event, to.clone(), args);
+        let id = envelope.id.clone();
+        let deadline = self.shared.limits.receipt_timeout.get().unwrap_or(Duration::MAX);
+        match self.send(envelope, deadline).await {
+            Ok(_) => Ok(Receipt { id }),
+            // A transmit is never answered, so its observer's error cannot come back.
+            Err(AskError::Transmit(error)) => Err(error),
+            Err(AskError::Answered(_) | AskError::Answer(_)) => Err(TransmitError::Timeout),
+        }
+    }
+
+    /// To one node, or to one tenant on it, for an answer within `deadline`.
+    ///
+    /// # Errors
+    /// [`AskError::Answered`] with the handler's own error, or what became of the message.
+    pub async fn ask<T: Serialize + ?Sized, R: DeserializeOwned>(
+        &self,
+        to: &Address,
+        event: &str,
+        payload: &T,
+        deadline: Duration,
+    ) -> Result<R, AskError> {
+        let args = Args::one(payload).map_err(TransmitError::from)?;
+        let answer = self.send(self.envelope(Kind::Ask, event, to.clone(), args), deadline).await?;
+        answer.first().map_err(AskError::Answer)
+    }
+
+    fn envelope(&self, kind: Kind, event: &str, recipient: Address, args: Args) -> Envelope {
+        let id = self.shared.ids.next();
+        Envelope {
+            kind,
+            event: event.into(),
+            origin: self.shared.node.clone().into(),
+            recipient,
+            trace: id.clone(),
+            id,
+            args,
+        }
+    }
+
+    async fn send(&self, envelope: Envelope, deadline: Duration) -> Result<Args, AskError> {
+        let shared = &self.shared;
+        shared.metrics.transmits_out.inc();
+        let outcome = match tokio::time::timeout(deadline, self.send_unbounded(envelope)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(TransmitError::Timeout.into()),
+        };
+        if outcome.is_err() {
+            shared.metrics.transmits_failed.inc();
+        }
+        outcome
+    }
+
+    async fn send_unbounded(&self, envelope: Envelope) -> Result<Args, AskError> {
+        let shared = &self.shared;
+        let to = envelope.recipient.node().ok_or(TransmitError::NoNode)?;
+        // Forgotten when this future is dropped, so a deadline leaves nothing behind.
+        let Some(waiting) = Waiting::new(shared, &envelope) else {
+            shared.metrics.limit("pending_replies");
+            return Err(TransmitError::Overloaded.into());
+        };
+        if to == shared.node {
+            if shared.lease().is_none() {
+                return Err(TransmitError::NodeGone.into());
+            }
+            let (id, kind) = (envelope.id.clone(), envelope.kind);
+            shared.observe_entry(envelope).map_err(|_| TransmitError::Overloaded)?;
+            if kind == Kind::Transmit {
+                shared.pending.resolve(&id, Ok(Args::EMPTY));
+            }
+        } else {
+            let frame = Frame::Envelope(envelope).encode().map_err(TransmitError::from)?;
+            let max = shared.limits.stream_length.get().unwrap_or(u64::MAX);
+            let max = usize::try_from(max).unwrap_or(usize::MAX);
+            shared.link().append(&to, frame, max).await.map_err(TransmitError::from)?;
+        }
+        waiting.reply().await
+    }
+
+    /// Answers an ask.
+    pub(crate) async fn answer(&self, asked: &Envelope, answer: Result<Args, RouteError>) {
+        let shared = &self.shared;
+        let Some(asker) = asked.origin.node() else { return };
+        if asker == shared.node {
+            shared.pending.resolve(&asked.id, answer.map_err(AskError::Answered));
+            return;
+        }
+        let (args, error) = match answer {
+            Ok(args) => (args, None),
+            Err(error) => (Args::EMPTY, Some(error)),
+        };
+        let reply = crate::envelope::Reply::Answer { id: asked.id.clone(), error };
+        shared.reply(asker, reply, args).await;
+    }
+}

@@ -1,0 +1,221 @@
+//! What a node's bus handles, its reader and its link share.
+
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::{AskError, TransmitError, pending::Pending};
+use crate::{
+    address::NodeAddress,
+    args::Args,
+    backend::{
+        BackendError, BackendErrorKind, BoxFuture,
+        bus::{AppendError, BusLink, BusSink, Subject},
+        registry::Lease,
+    },
+    envelope::{Entry, EntryId, Envelope, Frame, Reply},
+    id::MessageIds,
+    limits::Limits,
+    metrics::Metrics,
+};
+
+/// A message on its way to the observers.
+#[derive(Debug)]
+pub(crate) struct Delivery(pub(crate) Envelope);
+
+/// The state of one node on the bus.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) node: NodeAddress,
+    pub(crate) ids: MessageIds,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) pending: Pending,
+    /// Set once, when the node starts; the link's own tasks hold this struct weakly.
+    link: OnceLock<Arc<dyn BusLink>>,
+    /// The lease that is held now; `None` while the node is fenced. Written by the lease task.
+    lease: RwLock<Option<Lease>>,
+    /// To the observers' pump. Ends when the pump is dropped.
+    inbound: mpsc::Sender<Delivery>,
+    /// Set when the node's stream may hold something new.
+    pub(crate) wake: Notify,
+    /// The newest probe round that was heard. Written by the sink, read by the probe task.
+    pub(crate) heard: watch::Sender<u64>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        node: NodeAddress,
+        limits: Arc<Limits>,
+        metrics: Arc<Metrics>,
+        inbound: mpsc::Sender<Delivery>,
+    ) -> Self {
+        let max = limits.pending_replies.get().unwrap_or(u64::MAX);
+        Self {
+            node,
+            ids: MessageIds::new(),
+            pending: Pending::new(usize::try_from(max).unwrap_or(usize::MAX)),
+            limits,
+            metrics,
+            link: OnceLock::new(),
+            lease: RwLock::new(None),
+            inbound,
+            wake: Notify::new(),
+            heard: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn set_link(&self, link: Arc<dyn BusLink>) {
+        // A node starts once; a second link would only be dropped.
+        let _second = self.link.set(link);
+    }
+
+    pub(crate) fn link(&self) -> &dyn BusLink {
+        self.link.get().map_or(&NoLink, |link| &**link)
+    }
+
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        self.lease.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_lease(&self, lease: Option<Lease>) {
+        *self.lease.write().unwrap_or_else(PoisonError::into_inner) = lease;
+        self.wake.notify_one();
+    }
+
+    /// Gives a broadcast to the observers, or drops it at their bound.
+    pub(crate) fn observe_broadcast(&self, envelope: Envelope) {
+        self.metrics.broadcasts_in.inc();
+        if self.inbound.try_send(Delivery(envelope)).is_err() {
+            self.metrics.broadcasts_dropped.inc();
+            self.metrics.limit("observer_queue");
+        }
+    }
+
+    /// Gives a transmit or ask to the observers, unless they are at their bound.
+    pub(crate) fn observe_entry(&self, envelope: Envelope) -> Result<(), Overloaded> {
+        self.metrics.transmits_in.inc();
+        self.inbound.try_send(Delivery(envelope)).map_err(|_| {
+            self.metrics.limit("observer_queue");
+            Overloaded
+        })
+    }
+
+    /// Sends a node's word to another. It may be lost: the other side has a deadline.
+    pub(crate) async fn reply(&self, to: NodeAddress, reply: Reply, args: Args) {
+        let Ok(frame) = Frame::Reply(self.node.clone(), reply, args).encode() else { return };
+        if let Err(error) = self.link().publish(Subject::Node(to), frame).await {
+            tracing::debug!(%error, "a reply did not leave");
+        }
+    }
+
+    fn replied(&self, reply: Reply, args: Args) {
+        let fail = |ids: Vec<_>, error: fn() -> TransmitError| {
+            for id in &ids {
+                self.pending.resolve(id, Err(error().into()));
+            }
+        };
+        match reply {
+            Reply::Received { ids } => ids.iter().for_each(|id| self.pending.received(id)),
+            Reply::Gone { ids } => fail(ids, || TransmitError::NodeGone),
+            Reply::Overloaded { ids } => fail(ids, || TransmitError::Overloaded),
+            Reply::Answer { id, error: None } => self.pending.resolve(&id, Ok(args)),
+            Reply::Answer { id, error: Some(error) } => {
+                self.pending.resolve(&id, Err(AskError::Answered(error)));
+            }
+            Reply::Probe { round } => {
+                self.heard.send_if_modified(|heard| {
+                    let newer = round > *heard;
+                    *heard = round.max(*heard);
+                    newer
+                });
+            }
+        }
+    }
+
+    fn heard_frame(&self, subject: &Subject, frame: &Bytes) {
+        if frame.is_empty() {
+            self.wake.notify_one();
+            return;
+        }
+        match (subject, Frame::decode(frame)) {
+            (Subject::Namespace(_), Ok(Frame::Envelope(envelope))) => {
+                // This node's own broadcasts were observed before they left.
+                if envelope.origin.node().as_ref() != Some(&self.node) {
+                    self.observe_broadcast(envelope);
+                }
+            }
+            (Subject::Node(_), Ok(Frame::Reply(_, reply, args))) => self.replied(reply, args),
+            (_, outcome) => {
+                self.metrics.frames_refused.inc();
+                tracing::warn!(error = ?outcome.err(), "a frame from the bus was refused");
+            }
+        }
+    }
+}
+
+/// The observers' queue is full.
+#[derive(Debug)]
+pub(crate) struct Overloaded;
+
+/// The link's way to a node, weak so that a dropped node ends its link.
+#[derive(Debug)]
+pub(crate) struct Sink(pub(crate) Weak<Shared>);
+
+impl BusSink for Sink {
+    fn published(&self, subject: &Subject, frame: Bytes) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.heard_frame(subject, &frame);
+        }
+    }
+
+    fn resubscribed(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            // Wake-ups may have been missed.
+            shared.wake.notify_one();
+        }
+    }
+}
+
+/// Stands in before the link is set: every call fails as on a link that is away.
+#[derive(Debug)]
+struct NoLink;
+
+fn away() -> BackendError {
+    BackendError::new(BackendErrorKind::NotApplied)
+}
+
+impl BusLink for NoLink {
+    fn publish(&self, _: Subject, _: Bytes) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(async { Err(away()) })
+    }
+
+    fn subscribe(&self, _: Subject) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(async { Err(away()) })
+    }
+
+    fn unsubscribe(&self, _: Subject) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(async { Err(away()) })
+    }
+
+    fn append<'a>(
+        &'a self,
+        _: &'a NodeAddress,
+        _: Bytes,
+        _: usize,
+    ) -> BoxFuture<'a, Result<crate::Incarnation, AppendError>> {
+        Box::pin(async { Err(away().into()) })
+    }
+
+    fn take<'a>(
+        &'a self,
+        _: &'a Lease,
+        _: Option<EntryId>,
+        _: usize,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, BackendError>> {
+        Box::pin(async { Err(away()) })
+    }
+
+    fn reconnect(&self) {}
+}

@@ -1,0 +1,76 @@
+//! What a handler's extractors read from.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use super::DataMap;
+use crate::{
+    address::Address,
+    args::Args,
+    bus::Bus,
+    metrics::Metrics,
+    session::Sessions,
+    socket::{DisconnectReason, Socket, SocketHub},
+};
+
+/// What a process gives to its handlers. Shared by all of them.
+#[derive(Debug)]
+pub struct Services {
+    /// The bus, as this node.
+    pub bus: Bus,
+    /// The sessions of the site.
+    pub sessions: Sessions,
+    /// The sockets of this node; a process without any has an empty hub.
+    pub hub: Arc<dyn SocketHub>,
+    /// What the program registered for [`Data`](super::Data).
+    pub data: DataMap,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why a handler runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Occasion {
+    /// A client emitted an event.
+    Event,
+    /// A socket was admitted.
+    Connect,
+    /// A socket went.
+    Disconnect(DisconnectReason),
+    /// A socket's session was confirmed.
+    Confirmed,
+    /// A socket's credential was refused, or could not be checked: the error's code.
+    NotConfirmed(&'static str),
+    /// A broadcast arrived.
+    Broadcast,
+    /// A transmit arrived.
+    Transmit,
+    /// A question arrived.
+    Ask,
+}
+
+/// One message on its way to a handler. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Why the handler runs.
+    pub occasion: Occasion,
+    /// The event's whole name, `route.method`.
+    pub event: ByteString,
+    /// Its arguments.
+    pub args: Args,
+    /// Who sent it.
+    pub origin: Address,
+    /// The socket that it came from; for an observer, the tenant that it is for.
+    pub socket: Option<Socket>,
+    /// What the process gives to handlers.
+    pub services: Arc<Services>,
+}
+
+impl Message {
+    /// The socket that it came from, or that it is for.
+    pub fn socket(&self) -> Option<&Socket> {
+        self.socket.as_ref()
+    }
+}

@@ -1,0 +1,180 @@
+//! What a process counts. One registry; every limit and every path of a message has its number.
+//!
+//! The counters are plain atomics, registered once. The page that shows them is the operator's;
+//! [`Metrics::encode`] gives it in the OpenMetrics text format.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::limits::Limits;
+
+type Labels = Vec<(&'static str, String)>;
+
+macro_rules! metrics {
+    (counters: $($(#[doc = $cdoc:literal])+ $counter:ident;)+
+     gauges: $($(#[doc = $gdoc:literal])+ $gauge:ident;)+) => {
+        /// The counters of one process.
+        pub struct Metrics {
+            $($(#[doc = $cdoc])+ pub $counter: Counter,)+
+            $($(#[doc = $gdoc])+ pub $gauge: Gauge,)+
+            limits: HashMap<&'static str, Counter>,
+            closes: Family<Labels, Counter>,
+            confirmations: Family<Labels, Counter>,
+            registry: Mutex<Registry>,
+        }
+
+        impl Metrics {
+            /// All counters at 0.
+            pub fn new() -> Self {
+                let mut registry = Registry::with_prefix("whisk");
+                $(let $counter = Counter::default();
+                registry.register(stringify!($counter), concat!($($cdoc),+).trim(), $counter.clone());)+
+                $(let $gauge = Gauge::default();
+                registry.register(stringify!($gauge), concat!($($gdoc),+).trim(), $gauge.clone());)+
+                let family = Family::<Labels, Counter>::default();
+                registry.register("limit_hits", "How often each limit was reached", family.clone());
+                let limits = Limits::NAMES
+                    .iter()
+                    .map(|name| {
+                        let labels = vec![("limit", (*name).to_owned())];
+                        (*name, family.get_or_create(&labels).clone())
+                    })
+                    .collect();
+                let closes = Family::default();
+                registry.register("closes", "Connections closed, by close code", closes.clone());
+                let confirmations = Family::default();
+                registry.register(
+                    "confirmations",
+                    "Confirmations of sockets, by outcome",
+                    confirmations.clone(),
+                );
+                let registry = Mutex::new(registry);
+                Self { $($counter,)+ $($gauge,)+ limits, closes, confirmations, registry }
+            }
+        }
+    };
+}
+
+metrics! {
+    counters:
+    /// Events that clients emitted
+    events_in;
+    /// Events that a handler finished
+    events_handled;
+    /// Events that had no handler
+    events_unknown;
+    /// Events whose extractors or handler answered with an error
+    events_failed;
+    /// Handlers that panicked
+    handler_panics;
+    /// Messages queued to sockets
+    messages_out;
+    /// Bytes written to sockets
+    bytes_out;
+    /// Volatile messages dropped before a slow socket
+    volatile_dropped;
+    /// Broadcasts given to the bus
+    broadcasts_out;
+    /// Broadcasts that the bus did not take
+    broadcasts_failed;
+    /// Broadcasts received from the bus or from this node itself
+    broadcasts_in;
+    /// Broadcasts dropped before a full observer queue
+    broadcasts_dropped;
+    /// Transmits and asks given to the bus
+    transmits_out;
+    /// Transmits and asks that were not received, answered or taken
+    transmits_failed;
+    /// Transmits and asks received
+    transmits_in;
+    /// Messages for a former life of this node, refused
+    transmits_fenced;
+    /// Frames from the bus that did not parse
+    frames_refused;
+    /// Times that the bus link was found deaf and made anew
+    link_reconnects;
+    /// Times that the node's lease was lost
+    leases_lost;
+    gauges:
+    /// Connections that are open
+    connections;
+    /// Sockets that are confirmed
+    sockets;
+    /// Connections that are not confirmed yet
+    unconfirmed;
+    /// Bytes that wait in all outboxes
+    outbox_bytes;
+    /// 1 while the node is ready
+    ready;
+}
+
+impl Metrics {
+    /// Counts one hit of a limit, by its field's name in [`Limits`]; an unknown name is ignored.
+    pub fn limit(&self, name: &str) {
+        if let Some(counter) = self.limits.get(name) {
+            counter.inc();
+        }
+    }
+
+    /// How often a limit was hit.
+    pub fn limit_hits(&self, name: &str) -> u64 {
+        self.limits.get(name).map_or(0, Counter::get)
+    }
+
+    /// Counts a closed connection by the name of its close code.
+    pub fn closed(&self, code: &str) {
+        self.closes.get_or_create(&vec![("code", code.to_owned())]).inc();
+    }
+
+    /// Counts a confirmation by its outcome: `confirmed`, or the error's code.
+    pub fn confirmation(&self, outcome: &str) {
+        self.confirmations.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
+    }
+
+    /// All numbers in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// When formatting fails, which a `String` does not.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_a_counter() {
+        let metrics = Metrics::new();
+        for name in Limits::NAMES {
+            metrics.limit(name);
+            assert_eq!(metrics.limit_hits(name), 1, "{name}");
+        }
+        let text = metrics.encode().unwrap();
+        assert!(text.contains(r#"whisk_limit_hits_total{limit="max_payload"} 1"#), "{text}");
+    }
+}

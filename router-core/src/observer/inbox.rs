@@ -1,0 +1,173 @@
+//! Running observers on what arrives from the bus.
+//!
+//! Each observer has a queue of its own, in which messages run one at a time in the order in which
+//! they came, so that a slow observer does not hold up another.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytestring::ByteString;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::mpsc;
+
+use super::Observers;
+use crate::{
+    bus::{Bus, Delivery},
+    envelope::{Envelope, Kind},
+    error::{RouteError, code},
+    handler::{ErasedHandler, Message, Occasion, Services},
+    route::{
+        ConfigureError, RouteId,
+        dispatch::guarded,
+        lanes::{Arrival, Lanes},
+    },
+    socket::Socket,
+};
+
+/// The observers of a process, by message.
+#[derive(Debug)]
+pub struct ObserverSet {
+    handlers: HashMap<(Kind, ByteString), (RouteId, ErasedHandlerBox)>,
+}
+
+/// A handler that prints as such.
+#[derive(Clone)]
+struct ErasedHandlerBox(ErasedHandler);
+
+impl std::fmt::Debug for ErasedHandlerBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("handler")
+    }
+}
+
+impl ObserverSet {
+    /// The set of these observers.
+    ///
+    /// # Errors
+    /// [`ConfigureError`] names what was registered twice.
+    pub fn new(observers: Observers) -> Result<Self, ConfigureError> {
+        let mut handlers = HashMap::new();
+        for (number, (name, observer)) in observers.checked()?.observers.into_iter().enumerate() {
+            let index = u16::try_from(number).unwrap_or(u16::MAX);
+            let id = RouteId::new(index, observer.concurrent);
+            for ((kind, event), registered) in observer.handlers {
+                let event = if name.is_empty() { event } else { format!("{name}.{event}").into() };
+                handlers.insert((kind, event), (id, ErasedHandlerBox(registered.handler)));
+            }
+        }
+        Ok(Self { handlers })
+    }
+}
+
+/// What arrives for a node's observers.
+#[derive(Debug)]
+pub struct Inbox {
+    bus: Bus,
+    deliveries: mpsc::Receiver<Delivery>,
+}
+
+/// A message whose observer is known, on its way to run.
+struct Ready {
+    envelope: Envelope,
+    handler: ErasedHandler,
+}
+
+impl Inbox {
+    pub(crate) fn new(bus: Bus, deliveries: mpsc::Receiver<Delivery>) -> Self {
+        Self { bus, deliveries }
+    }
+
+    /// Runs observers until the node stops. The future need not be `Send`: it stays on the thread
+    /// that spawned it, and so do the observers.
+    pub async fn observe(mut self, observers: Arc<ObserverSet>, services: Arc<Services>) {
+        let max = self.bus.shared.limits.observer_queue.get().unwrap_or(u64::MAX);
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let mut lanes: HashMap<u16, Lanes<Ready>> = HashMap::new();
+        let mut running = FuturesUnordered::new();
+        loop {
+            let (lane, route) = tokio::select! {
+                delivery = self.deliveries.recv() => {
+                    let Some(Delivery(envelope)) = delivery else { break };
+                    let found = observers.handlers.get(&(envelope.kind, envelope.event.clone()));
+                    let Some((route, handler)) = found else {
+                        self.unobserved(&envelope).await;
+                        continue;
+                    };
+                    let ready = Ready { envelope, handler: handler.0.clone() };
+                    let lane = lanes.entry(route.index()).or_default();
+                    match lane.arrive(*route, ready, max) {
+                        Arrival::Start(ready) => running.push(self.run(*route, ready, &services)),
+                        Arrival::Waits => {}
+                        Arrival::Refused(ready) => self.refused(&ready.envelope).await,
+                    }
+                    continue;
+                }
+                Some(route) = running.next(), if !running.is_empty() => {
+                    (lanes.entry(RouteId::index(route)).or_default(), route)
+                }
+            };
+            lane.finished(route);
+            while let Some((route, ready)) = lane.next_start() {
+                running.push(self.run(route, ready, &services));
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        route: RouteId,
+        ready: Ready,
+        services: &Arc<Services>,
+    ) -> impl Future<Output = RouteId> + use<> {
+        let (bus, services) = (self.bus.clone(), Arc::clone(services));
+        async move {
+            let Ready { envelope, handler } = ready;
+            let tenant = envelope.recipient.tid();
+            let message = Message {
+                occasion: match envelope.kind {
+                    Kind::Broadcast => Occasion::Broadcast,
+                    Kind::Transmit => Occasion::Transmit,
+                    Kind::Ask => Occasion::Ask,
+                },
+                event: envelope.event.clone(),
+                args: envelope.args.clone(),
+                origin: envelope.origin.clone(),
+                socket: tenant
+                    .and_then(|tid| services.hub.find(tid))
+                    .map(|info| Socket::new(info, Arc::clone(&services.hub))),
+                services,
+            };
+            let outcome = guarded(&handler, message).await;
+            match (envelope.kind, outcome) {
+                (Kind::Ask, answer) => bus.answer(&envelope, answer).await,
+                (_, Ok(_)) => {}
+                (_, Err(error)) => {
+                    bus.shared.metrics.events_failed.inc();
+                    tracing::warn!(event = %envelope.event, %error, "an observer failed");
+                }
+            }
+            route
+        }
+    }
+
+    async fn unobserved(&self, envelope: &Envelope) {
+        self.bus.shared.metrics.events_unknown.inc();
+        if envelope.kind == Kind::Ask {
+            let error = RouteError::new(code::UNKNOWN_EVENT, "Nothing answers this.");
+            self.bus.answer(envelope, Err(error)).await;
+        }
+    }
+
+    async fn refused(&self, envelope: &Envelope) {
+        let shared = &self.bus.shared;
+        shared.metrics.limit("observer_queue");
+        match envelope.kind {
+            Kind::Broadcast => {
+                shared.metrics.broadcasts_dropped.inc();
+            }
+            Kind::Transmit => {
+                tracing::warn!(event = %envelope.event, "a transmit met a full observer queue");
+            }
+            Kind::Ask => self.bus.answer(envelope, Err(RouteError::overloaded(1_000))).await,
+        }
+    }
+}

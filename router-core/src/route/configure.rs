@@ -1,0 +1,232 @@
+//! Registering handlers.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    panic::Location,
+};
+
+use bytestring::ByteString;
+
+use crate::handler::{ErasedHandler, Handler, erase};
+
+/// A handler, and where it was registered.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    pub(crate) handler: ErasedHandler,
+    pub(crate) at: &'static Location<'static>,
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "handler at {}", self.at)
+    }
+}
+
+/// Two registrations of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duplicate {
+    /// What was registered twice.
+    pub name: String,
+    /// The first place.
+    pub first: &'static Location<'static>,
+    /// The second place.
+    pub second: &'static Location<'static>,
+}
+
+/// Registrations that contradict each other; the program does not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigureError {
+    /// All of them, in the order of registration.
+    pub duplicates: Vec<Duplicate>,
+}
+
+impl fmt::Display for ConfigureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("registered twice:")?;
+        for Duplicate { name, first, second } in &self.duplicates {
+            write!(f, "\n  {name}: at {first} and at {second}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigureError {}
+
+/// The moments of a socket's life that a program can hook into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hook {
+    /// A socket was admitted.
+    Connect,
+    /// A socket went; [`DisconnectReason`](crate::socket::DisconnectReason) says why, and its
+    /// session can still be extracted.
+    Disconnect,
+    /// A session was confirmed.
+    Confirmed,
+    /// A credential was refused.
+    Refused,
+    /// A credential could not be checked.
+    ConfirmError,
+}
+
+/// One named route while it is registered.
+#[derive(Debug, Default)]
+pub struct Route {
+    pub(super) events: HashMap<ByteString, Registered>,
+    pub(super) concurrent: bool,
+    name: ByteString,
+    first: Option<&'static Location<'static>>,
+    duplicates: Vec<Duplicate>,
+}
+
+impl Route {
+    /// Handles the event `route.method` (on the root route: `method`) by `handler`.
+    #[track_caller]
+    pub fn on<H, S: 'static, M: 'static>(&mut self, method: &str, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        let at = Location::caller();
+        match self.events.entry(method.into()) {
+            Entry::Vacant(place) => {
+                place.insert(Registered { handler: erase(handler), at });
+            }
+            Entry::Occupied(place) => {
+                let dot = if self.name.is_empty() { "" } else { "." };
+                let name = format!("event {}{dot}{method}", self.name);
+                self.duplicates.push(Duplicate { name, first: place.get().at, second: at });
+            }
+        }
+        self
+    }
+
+    /// Lets several events of one socket run at once on this route. They still start in order.
+    pub fn concurrent(&mut self) -> &mut Self {
+        self.concurrent = true;
+        self
+    }
+}
+
+/// Where a program registers its routes.
+///
+/// ```
+/// use router_core::{Payload, Routes};
+///
+/// pub fn routes(cfg: &mut Routes) {
+///     cfg.route("world").on("say", say);
+/// }
+///
+/// async fn say(Payload(text): Payload<String>) -> usize {
+///     text.len()
+/// }
+/// # Routes::build([routes as fn(&mut Routes)]).unwrap();
+/// ```
+#[derive(Debug, Default)]
+pub struct Routes {
+    pub(super) routes: HashMap<ByteString, Route>,
+    pub(super) hooks: HashMap<Hook, Registered>,
+    duplicates: Vec<Duplicate>,
+}
+
+impl Routes {
+    /// Runs `configure` functions and checks what they registered.
+    ///
+    /// # Errors
+    /// [`ConfigureError`] names everything that was registered twice, with both places.
+    pub fn build<F: FnOnce(&mut Self)>(
+        configure: impl IntoIterator<Item = F>,
+    ) -> Result<Self, ConfigureError> {
+        let mut routes = Self::default();
+        configure.into_iter().for_each(|configure| configure(&mut routes));
+        routes.checked()
+    }
+
+    pub(super) fn checked(mut self) -> Result<Self, ConfigureError> {
+        let mut duplicates = std::mem::take(&mut self.duplicates);
+        for route in self.routes.values_mut() {
+            duplicates.append(&mut route.duplicates);
+        }
+        if duplicates.is_empty() { Ok(self) } else { Err(ConfigureError { duplicates }) }
+    }
+
+    /// The route `name`, whose events are `name.method`.
+    #[track_caller]
+    pub fn route(&mut self, name: &str) -> &mut Route {
+        let at = Location::caller();
+        let route = self.routes.entry(name.into()).or_default();
+        match route.first {
+            Some(first) => {
+                let name = format!("route {name}");
+                self.duplicates.push(Duplicate { name, first, second: at });
+            }
+            None => {
+                route.first = Some(at);
+                route.name = name.into();
+            }
+        }
+        route
+    }
+
+    /// The root route, whose events are names without a dot.
+    #[track_caller]
+    pub fn root(&mut self) -> &mut Route {
+        self.route("")
+    }
+
+    /// Runs `handler` at a moment of every socket's life. Its error is logged and changes nothing.
+    #[track_caller]
+    pub fn hook<H, S: 'static, M: 'static>(&mut self, hook: Hook, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        let at = Location::caller();
+        match self.hooks.entry(hook) {
+            Entry::Vacant(place) => {
+                place.insert(Registered { handler: erase(handler), at });
+            }
+            Entry::Occupied(place) => {
+                let name = format!("hook {hook:?}");
+                self.duplicates.push(Duplicate { name, first: place.get().at, second: at });
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn nothing() {}
+
+    #[test]
+    fn an_event_registered_twice_is_refused_with_both_places() {
+        let error = Routes::build([|cfg: &mut Routes| {
+            cfg.route("world").on("say", nothing).on("say", nothing);
+        }])
+        .unwrap_err();
+        let [Duplicate { name, first, second }] = &error.duplicates[..] else { panic!("one") };
+        assert_eq!(name, "event world.say");
+        assert_eq!((first.file(), second.file()), (file!(), file!()));
+        assert_ne!((first.line(), first.column()), (second.line(), second.column()));
+    }
+
+    #[test]
+    fn a_route_registered_twice_is_refused() {
+        let module = |cfg: &mut Routes| {
+            cfg.route("world");
+        };
+        let error = Routes::build([module, module]).unwrap_err();
+        assert_eq!(error.duplicates[0].name, "route world");
+    }
+
+    #[test]
+    fn a_hook_registered_twice_is_refused() {
+        let module = |cfg: &mut Routes| {
+            cfg.hook(Hook::Connect, nothing);
+        };
+        assert!(Routes::build([module]).is_ok());
+        assert_eq!(Routes::build([module, module]).unwrap_err().duplicates.len(), 1);
+    }
+}

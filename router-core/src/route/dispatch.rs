@@ -1,0 +1,151 @@
+//! From an event's name to its handler, and around the handler: the gate, the panic, the counting.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+
+use bytestring::ByteString;
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+use super::{ConfigureError, Hook, Registered, Routes, gate::Gate};
+use crate::{
+    args::Args,
+    error::{RouteError, code},
+    handler::{ErasedHandler, Message},
+    limits::Limits,
+    metrics::Metrics,
+};
+
+/// A route's number in its router, and whether its events may overtake each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteId {
+    index: u16,
+    concurrent: bool,
+}
+
+impl RouteId {
+    pub(crate) const fn new(index: u16, concurrent: bool) -> Self {
+        Self { index, concurrent }
+    }
+
+    /// The number alone.
+    pub(crate) fn index(self) -> u16 {
+        self.index
+    }
+
+    pub(super) fn is_concurrent(self) -> bool {
+        self.concurrent
+    }
+}
+
+/// The handlers of a process, by event.
+#[derive(Debug)]
+pub struct Router {
+    events: HashMap<ByteString, (RouteId, Registered)>,
+    gates: Vec<Arc<Gate>>,
+    hooks: HashMap<Hook, Registered>,
+}
+
+/// An event's handler.
+#[derive(Clone)]
+pub struct Found {
+    /// The route that it belongs to.
+    pub route: RouteId,
+    handler: ErasedHandler,
+    gate: Arc<Gate>,
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Found").field("route", &self.route).finish_non_exhaustive()
+    }
+}
+
+impl Router {
+    /// A router of these routes.
+    ///
+    /// # Errors
+    /// [`ConfigureError`] names what was registered twice.
+    pub fn new(routes: Routes, limits: &Limits) -> Result<Self, ConfigureError> {
+        let routes = routes.checked()?;
+        let mut events = HashMap::new();
+        let mut gates = Vec::new();
+        for (name, route) in routes.routes {
+            let index = u16::try_from(gates.len()).unwrap_or(u16::MAX);
+            let id = RouteId::new(index, route.concurrent);
+            gates.push(Gate::new(limits));
+            for (method, registered) in route.events {
+                let event = if name.is_empty() { method } else { format!("{name}.{method}").into() };
+                events.insert(event, (id, registered));
+            }
+        }
+        Ok(Self { events, gates, hooks: routes.hooks })
+    }
+
+    /// The handler of an event.
+    ///
+    /// A name splits at its first dot, so `a.b.c` is `b.c` on the route `a`; names are matched as a
+    /// whole, and a method registered on the root route has no dot.
+    pub fn find(&self, event: &str) -> Option<Found> {
+        let (route, registered) = self.events.get(event)?;
+        let gate = self.gates.get(usize::from(route.index))?;
+        let handler = Arc::clone(&registered.handler);
+        Some(Found { route: *route, handler, gate: Arc::clone(gate) })
+    }
+
+    /// The names of all events, in order.
+    pub fn events(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.events.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Runs a hook, if the program has one. A failure is logged and changes nothing.
+    pub fn hook(&self, hook: Hook, message: Message) -> Option<LocalBoxFuture<'static, ()>> {
+        let handler = Arc::clone(&self.hooks.get(&hook)?.handler);
+        Some(Box::pin(async move {
+            if let Err(error) = guarded(&handler, message).await {
+                tracing::warn!(?hook, %error, "a hook failed");
+            }
+        }))
+    }
+
+    /// The answer to an event that has no handler.
+    pub fn unknown_event(metrics: &Metrics) -> RouteError {
+        metrics.events_unknown.inc();
+        RouteError::new(code::UNKNOWN_EVENT, "Nothing handles this event.")
+    }
+}
+
+impl Found {
+    /// Runs the handler behind its route's gate, with its panic caught and its outcome counted.
+    pub async fn run(self, message: Message) -> Result<Args, RouteError> {
+        let metrics = Arc::clone(&message.services.metrics);
+        let Ok(_place) = self.gate.enter().await else {
+            metrics.limit("route_queue");
+            return Err(RouteError::overloaded(1_000));
+        };
+        let outcome = guarded(&self.handler, message).await;
+        match &outcome {
+            Ok(_) => metrics.events_handled.inc(),
+            Err(_) => metrics.events_failed.inc(),
+        };
+        outcome
+    }
+}
+
+/// Runs a handler; a panic becomes `internal`.
+pub(crate) async fn guarded(
+    handler: &ErasedHandler,
+    message: Message,
+) -> Result<Args, RouteError> {
+    let metrics = Arc::clone(&message.services.metrics);
+    let event = message.event.clone();
+    // The future is dropped after a panic, so nothing sees what the panic left half done.
+    let run = AssertUnwindSafe(async { handler(message).await }).catch_unwind();
+    run.await.unwrap_or_else(|panic| {
+        metrics.handler_panics.inc();
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(%event, panic = text.unwrap_or("no text"), "a handler panicked");
+        Err(RouteError::internal())
+    })
+}

@@ -1,0 +1,10 @@
+//! Routes: the events that clients emit, and the handlers that answer them.
+
+mod configure;
+pub(crate) mod dispatch;
+mod gate;
+pub mod lanes;
+
+pub use configure::{ConfigureError, Hook, Route, Routes};
+pub use dispatch::{Found, RouteId, Router};
+pub(crate) use configure::{Duplicate, Registered};

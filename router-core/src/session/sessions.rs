@@ -1,0 +1,250 @@
+//! The sessions of a site: made, read, changed and ended.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{SessionDocument, SessionError, SessionId, Site, Update, UserId};
+use crate::{
+    args::PayloadError,
+    backend::{
+        BackendError, BackendErrorKind,
+        records::{RecordKey, RecordKind, RecordStore, WriteError},
+    },
+};
+
+/// How often a change is tried against other writers before [`SessionError::Contention`].
+const ATTEMPTS: u32 = 64;
+
+/// How long sessions and their resume credentials live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSettings {
+    /// A session that nobody uses ends after this time. 24 hours.
+    #[serde(with = "humantime_serde")]
+    pub ttl: Duration,
+    /// A session-sync token is good for this time; at most 60 seconds. 10 seconds.
+    #[serde(with = "humantime_serde")]
+    pub token_ttl: Duration,
+    /// A resume credential that nobody uses is good for this time. 24 hours.
+    #[serde(with = "humantime_serde")]
+    pub resume_ttl: Duration,
+}
+
+impl SessionSettings {
+    /// The longest life of a session-sync token.
+    pub const TOKEN_TTL_MAX: Duration = Duration::from_secs(60);
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(24 * 3600),
+            token_ttl: Duration::from_secs(10),
+            resume_ttl: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// The sessions of one site. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    records: Arc<dyn RecordStore>,
+    site: Site,
+    settings: Arc<SessionSettings>,
+}
+
+impl Sessions {
+    /// The sessions of `site` in `records`.
+    pub fn new(records: Arc<dyn RecordStore>, site: Site, settings: SessionSettings) -> Self {
+        Self { records, site, settings: Arc::new(settings) }
+    }
+
+    /// The site whose sessions these are.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// How long things live.
+    pub fn settings(&self) -> &SessionSettings {
+        &self.settings
+    }
+
+    pub(super) fn records(&self) -> &dyn RecordStore {
+        &*self.records
+    }
+
+    fn key(&self, sid: &SessionId) -> RecordKey {
+        RecordKey { kind: RecordKind::Session, site: self.site.text(), id: sid.text() }
+    }
+
+    /// Stores a new session and returns its id.
+    ///
+    /// # Errors
+    /// When the backend or the random generator fails.
+    pub async fn create(&self, document: &SessionDocument) -> Result<SessionId, SessionError> {
+        let sid = SessionId::random()?;
+        match self.records.write(&self.key(&sid), None, body(document)?, self.settings.ttl).await {
+            Ok(_) => Ok(sid),
+            Err(WriteError::Backend(error)) => Err(error.into()),
+            Err(WriteError::Conflict) => Err(SessionError::Contention),
+        }
+    }
+
+    /// Reads a session.
+    ///
+    /// # Errors
+    /// When the backend fails, or holds something else under this name.
+    pub async fn load(&self, sid: &SessionId) -> Result<Option<SessionDocument>, SessionError> {
+        Ok(self.load_versioned(sid).await?.map(|(document, _)| document))
+    }
+
+    async fn load_versioned(
+        &self,
+        sid: &SessionId,
+    ) -> Result<Option<(SessionDocument, u64)>, SessionError> {
+        let Some(record) = self.records.load(&self.key(sid)).await? else { return Ok(None) };
+        let document = serde_json::from_slice(&record.body)
+            .map_err(|error| BackendError::because(BackendErrorKind::Corrupt, error))?;
+        Ok(Some((document, record.version)))
+    }
+
+    /// Changes a session by `change`, which sees the newest document and may run several times:
+    /// two writers lose nothing. Returns what `change` returned last.
+    ///
+    /// # Errors
+    /// [`SessionError::NoSession`], what `change` refused with (nothing is then written),
+    /// [`SessionError::Contention`], or a failed backend.
+    pub async fn modify<R>(
+        &self,
+        sid: &SessionId,
+        mut change: impl FnMut(&mut SessionDocument) -> Result<R, SessionError>,
+    ) -> Result<R, SessionError> {
+        for _ in 0..ATTEMPTS {
+            let Some((mut document, version)) = self.load_versioned(sid).await? else {
+                return Err(SessionError::NoSession);
+            };
+            let outcome = change(&mut document)?;
+            let body = body(&document)?;
+            match self.records.write(&self.key(sid), Some(version), body, self.settings.ttl).await {
+                Ok(_) => return Ok(outcome),
+                Err(WriteError::Conflict) => tokio::task::yield_now().await,
+                Err(WriteError::Backend(error)) => return Err(error.into()),
+            }
+        }
+        Err(SessionError::Contention)
+    }
+
+    /// Applies an update to a session's store and returns the session as it is then.
+    ///
+    /// # Errors
+    /// As [`modify`](Self::modify); [`SessionError::Update`] when the update does not fit.
+    pub async fn update(
+        &self,
+        sid: &SessionId,
+        update: &Update,
+    ) -> Result<SessionDocument, SessionError> {
+        self.modify(sid, |document| {
+            update.apply(&mut document.store)?;
+            Ok(document.clone())
+        })
+        .await
+    }
+
+    /// Gives a session a new id, and a user if one logged in. The old id leads nowhere from then
+    /// on: an id that somebody planted before the login is worth nothing after it.
+    ///
+    /// # Errors
+    /// As [`modify`](Self::modify).
+    pub async fn rotate(
+        &self,
+        old: &SessionId,
+        user_id: Option<UserId>,
+    ) -> Result<SessionId, SessionError> {
+        let mut document = self.load(old).await?.ok_or(SessionError::NoSession)?;
+        document.sockets.clear();
+        document.user_id = user_id.or(document.user_id);
+        let new = self.create(&document).await?;
+        self.end(old).await?;
+        Ok(new)
+    }
+
+    /// Lets a session live for its whole time from now. `false` if there is none.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn touch(&self, sid: &SessionId) -> Result<bool, SessionError> {
+        Ok(self.records.touch(&self.key(sid), self.settings.ttl).await?)
+    }
+
+    /// Ends a session: its tokens and resume credentials lead nowhere from now on. `false` if there
+    /// was none. Telling its living sockets is the caller's part.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn end(&self, sid: &SessionId) -> Result<bool, SessionError> {
+        Ok(self.records.remove(&self.key(sid)).await?)
+    }
+}
+
+fn body(document: &SessionDocument) -> Result<Bytes, SessionError> {
+    serde_json::to_vec(document).map(Bytes::from).map_err(|error| {
+        SessionError::Document(PayloadError { path: ".".into(), reason: error.to_string() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::inc, *};
+    use crate::backend::memory::MemoryHub;
+
+    fn sessions() -> Sessions {
+        let backend = MemoryHub::new().backend();
+        Sessions::new(backend.records, Site::main(), SessionSettings::default())
+    }
+
+    #[tokio::test]
+    async fn two_writers_lose_nothing() {
+        let sessions = sessions();
+        let sid = sessions.create(&SessionDocument::new(None)).await.unwrap();
+        let writer = |field: &'static str| {
+            let (sessions, sid) = (sessions.clone(), sid.clone());
+            tokio::spawn(async move {
+                for _ in 0..200 {
+                    sessions.update(&sid, &inc("both", 1).inc(field, 1)).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        let (first, second) = (writer("first"), writer("second"));
+        first.await.unwrap();
+        second.await.unwrap();
+        let store = sessions.load(&sid).await.unwrap().unwrap().store;
+        assert_eq!((&store["both"], &store["first"], &store["second"]), (&400.into(), &200.into(), &200.into()));
+    }
+
+    #[tokio::test]
+    async fn a_rotated_session_keeps_its_store_and_loses_its_old_id() {
+        let sessions = sessions();
+        let old = sessions.create(&SessionDocument::new(None)).await.unwrap();
+        sessions.update(&old, &inc("n", 1)).await.unwrap();
+        let new = sessions.rotate(&old, UserId::new("ann")).await.unwrap();
+        let document = sessions.load(&new).await.unwrap().unwrap();
+        assert_eq!((document.user_id, &document.store["n"]), (UserId::new("ann"), &1.into()));
+        assert!(sessions.load(&old).await.unwrap().is_none());
+        let gone = sessions.update(&old, &inc("n", 1)).await;
+        assert!(matches!(gone, Err(SessionError::NoSession)));
+    }
+
+    #[tokio::test]
+    async fn sites_do_not_meet() {
+        let backend = MemoryHub::new().backend();
+        let settings = SessionSettings::default();
+        let one = Sessions::new(backend.records.clone(), Site::main(), settings.clone());
+        let other = Site::try_from(bytestring::ByteString::from("other")).unwrap();
+        let two = Sessions::new(backend.records, other, settings);
+        let sid = one.create(&SessionDocument::new(None)).await.unwrap();
+        assert!(two.load(&sid).await.unwrap().is_none());
+    }
+}

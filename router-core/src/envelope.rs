@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     address::{Address, Incarnation, NodeAddress},
     args::Args,
-    error::RouteError,
+    error::ErrorBody,
     id::MessageId,
 };
 
@@ -52,8 +52,7 @@ pub enum Kind {
 /// What one node sends back to another about messages that it took from its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reply {
+pub(crate) enum Reply {
     /// These messages have arrived.
     Received {
         /// The messages' ids.
@@ -75,7 +74,7 @@ pub enum Reply {
         id: MessageId,
         /// The handler's error, instead of arguments.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<RouteError>,
+        error: Option<ErrorBody>,
     },
     /// A link listening to itself.
     Probe {
@@ -86,7 +85,7 @@ pub enum Reply {
 
 /// One frame on the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
+pub(crate) enum Frame {
     /// A message for handlers.
     Envelope(Envelope),
     /// A node's word to another node.
@@ -108,13 +107,15 @@ pub enum FrameError {
     Body,
 }
 
+/// A frame's head. The keys are short because every message carries them.
 #[derive(Serialize, Deserialize)]
 struct Head {
     /// Length of the arguments' text.
-    a: usize,
+    #[serde(rename = "a")]
+    json_len: usize,
     /// Lengths of the attachments.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    b: Vec<usize>,
+    #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
+    attachment_lens: Vec<usize>,
     #[serde(flatten)]
     body: Body,
 }
@@ -123,16 +124,24 @@ struct Head {
 #[serde(untagged)]
 enum Body {
     Envelope {
-        k: Kind,
-        e: ByteString,
-        o: Address,
-        r: Address,
-        i: MessageId,
-        t: MessageId,
+        #[serde(rename = "k")]
+        kind: Kind,
+        #[serde(rename = "e")]
+        event: ByteString,
+        #[serde(rename = "o")]
+        origin: Address,
+        #[serde(rename = "r")]
+        recipient: Address,
+        #[serde(rename = "i")]
+        id: MessageId,
+        #[serde(rename = "t")]
+        trace: MessageId,
     },
     Reply {
-        o: NodeAddress,
-        y: Reply,
+        #[serde(rename = "o")]
+        origin: NodeAddress,
+        #[serde(rename = "y")]
+        reply: Reply,
     },
 }
 
@@ -141,26 +150,30 @@ impl Frame {
     ///
     /// # Errors
     /// When the head cannot be written as JSON, which no head of ours does.
-    pub fn encode(&self) -> Result<Bytes, FrameError> {
+    pub(crate) fn encode(&self) -> Result<Bytes, FrameError> {
         let (body, args) = match self {
             Self::Envelope(envelope) => (
                 Body::Envelope {
-                    k: envelope.kind,
-                    e: envelope.event.clone(),
-                    o: envelope.origin.clone(),
-                    r: envelope.recipient.clone(),
-                    i: envelope.id.clone(),
-                    t: envelope.trace.clone(),
+                    kind: envelope.kind,
+                    event: envelope.event.clone(),
+                    origin: envelope.origin.clone(),
+                    recipient: envelope.recipient.clone(),
+                    id: envelope.id.clone(),
+                    trace: envelope.trace.clone(),
                 },
                 &envelope.args,
             ),
-            Self::Reply(origin, reply, args) => {
-                (Body::Reply { o: origin.clone(), y: reply.clone() }, args)
-            }
+            Self::Reply(origin, reply, args) => (
+                Body::Reply {
+                    origin: origin.clone(),
+                    reply: reply.clone(),
+                },
+                args,
+            ),
         };
         let head = Head {
-            a: args.json().len(),
-            b: args.attachments().iter().map(Bytes::len).collect(),
+            json_len: args.json().len(),
+            attachment_lens: args.attachments().iter().map(Bytes::len).collect(),
             body,
         };
         let mut frame = BytesMut::with_capacity(256 + args.len()).writer();
@@ -178,30 +191,47 @@ impl Frame {
     ///
     /// # Errors
     /// [`FrameError`] when the bytes are no frame.
-    pub fn decode(frame: &Bytes) -> Result<Self, FrameError> {
-        let line = frame.iter().take(HEAD_MAX).position(|b| *b == b'\n').ok_or(FrameError::NoHead)?;
+    pub(crate) fn decode(frame: &Bytes) -> Result<Self, FrameError> {
+        let line = frame
+            .iter()
+            .take(HEAD_MAX)
+            .position(|b| *b == b'\n')
+            .ok_or(FrameError::NoHead)?;
         let head: Head = serde_json::from_slice(&frame[..line]).map_err(FrameError::Head)?;
         let mut rest = frame.slice(line + 1..);
         let mut take = |length: usize| {
-            (length <= rest.len()).then(|| rest.split_to(length)).ok_or(FrameError::Body)
+            (length <= rest.len())
+                .then(|| rest.split_to(length))
+                .ok_or(FrameError::Body)
         };
-        let json = ByteString::try_from(take(head.a)?).map_err(|_| FrameError::Body)?;
-        let attachments = head.b.iter().map(|length| take(*length)).collect::<Result<_, _>>()?;
+        let json = ByteString::try_from(take(head.json_len)?).map_err(|_| FrameError::Body)?;
+        let attachments = head
+            .attachment_lens
+            .iter()
+            .map(|length| take(*length))
+            .collect::<Result<_, _>>()?;
         if !rest.is_empty() {
             return Err(FrameError::Body);
         }
         let args = Args::from_checked_json(json, attachments);
         Ok(match head.body {
-            Body::Envelope { k, e, o, r, i, t } => Self::Envelope(Envelope {
-                kind: k,
-                event: e,
-                origin: o,
-                recipient: r,
-                id: i,
-                trace: t,
+            Body::Envelope {
+                kind,
+                event,
+                origin,
+                recipient,
+                id,
+                trace,
+            } => Self::Envelope(Envelope {
+                kind,
+                event,
+                origin,
+                recipient,
+                id,
+                trace,
                 args,
             }),
-            Body::Reply { o, y } => Self::Reply(o, y, args),
+            Body::Reply { origin, reply } => Self::Reply(origin, reply, args),
         })
     }
 }
@@ -252,8 +282,13 @@ mod tests {
     #[test]
     fn a_reply_reads_as_it_was_written() {
         let id = MessageIds::new().next();
-        let error = Some(RouteError::new("not_here", "nobody"));
-        for reply in [Reply::Received { ids: vec![id.clone()] }, Reply::Answer { id, error }] {
+        let error = Some(crate::RouteError::new("not_here", "nobody").into());
+        for reply in [
+            Reply::Received {
+                ids: vec![id.clone()],
+            },
+            Reply::Answer { id, error },
+        ] {
             let frame = Frame::Reply("ws/3".parse().unwrap(), reply, Args::one(&1).unwrap());
             assert_eq!(Frame::decode(&frame.encode().unwrap()).unwrap(), frame);
         }
@@ -261,7 +296,9 @@ mod tests {
 
     #[test]
     fn a_cut_or_lengthened_frame_is_refused() {
-        let whole = Frame::Envelope(envelope(Args::one(&"text").unwrap())).encode().unwrap();
+        let whole = Frame::Envelope(envelope(Args::one(&"text").unwrap()))
+            .encode()
+            .unwrap();
         for cut in 0..whole.len() {
             assert!(Frame::decode(&whole.slice(..cut)).is_err(), "cut at {cut}");
         }

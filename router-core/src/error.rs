@@ -22,12 +22,55 @@ use crate::args::Args;
 ///     r#"{"error":{"code":"room_full","message":"This room takes no more people.","limit":50}}"#
 /// );
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// It does not implement `Serialize`: what serde can write is a handler's value, and an error must
+/// never be taken for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteError {
+    code: Cow<'static, str>,
+    message: Cow<'static, str>,
+    data: Map<String, Value>,
+}
+
+/// The error as it is written: in acknowledgements, and in answers on the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ErrorBody {
     code: Cow<'static, str>,
     message: Cow<'static, str>,
     #[serde(flatten)]
     data: Map<String, Value>,
+}
+
+impl From<RouteError> for ErrorBody {
+    fn from(
+        RouteError {
+            code,
+            message,
+            data,
+        }: RouteError,
+    ) -> Self {
+        Self {
+            code,
+            message,
+            data,
+        }
+    }
+}
+
+impl From<ErrorBody> for RouteError {
+    fn from(
+        ErrorBody {
+            code,
+            message,
+            data,
+        }: ErrorBody,
+    ) -> Self {
+        Self {
+            code,
+            message,
+            data,
+        }
+    }
 }
 
 /// The codes that Whisk itself answers with.
@@ -58,11 +101,12 @@ pub mod code {
 
 impl RouteError {
     /// An error with a code for programs and a text for people.
-    pub fn new(
-        code: impl Into<Cow<'static, str>>,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self { code: code.into(), message: message.into(), data: Map::new() }
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            data: Map::new(),
+        }
     }
 
     /// The same error with a datum beside code and message, which it cannot replace.
@@ -92,10 +136,13 @@ impl RouteError {
     /// The error as an acknowledgement's arguments.
     pub fn to_args(&self) -> Args {
         #[derive(Serialize)]
-        struct Wrapped<'a> {
-            error: &'a RouteError,
+        struct Wrapped {
+            error: ErrorBody,
         }
-        Args::one(&Wrapped { error: self }).unwrap_or_default()
+        Args::one(&Wrapped {
+            error: self.clone().into(),
+        })
+        .unwrap_or_default()
     }
 
     /// A failure whose cause is logged and not told.
@@ -105,12 +152,16 @@ impl RouteError {
 
     /// A full queue, and when to try again.
     pub fn overloaded(retry_after_ms: u64) -> Self {
-        Self::new(code::OVERLOADED, "Too busy at the moment.").with("retry_after_ms", retry_after_ms)
+        Self::new(code::OVERLOADED, "Too busy at the moment.")
+            .with("retry_after_ms", retry_after_ms)
     }
 
     /// A store or the bus that did not answer.
     pub fn unavailable() -> Self {
-        Self::new(code::UNAVAILABLE, "A service behind this one did not answer.")
+        Self::new(
+            code::UNAVAILABLE,
+            "A service behind this one did not answer.",
+        )
     }
 }
 
@@ -129,6 +180,9 @@ mod tests {
     #[test]
     fn data_cannot_replace_the_code() {
         let error = RouteError::new("a", "b").with("code", "c").with("at", 3);
-        assert_eq!((error.code(), error.data("at")), ("a", Some(&Value::from(3))));
+        assert_eq!(
+            (error.code(), error.data("at")),
+            ("a", Some(&Value::from(3)))
+        );
     }
 }

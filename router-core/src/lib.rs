@@ -40,7 +40,7 @@
 //!
 //! Modules, in reading order: what is said ([`address`], [`args`], [`envelope`], [`error`]), what
 //! users write ([`handler`], [`route`], [`observer`], [`session`], [`socket`]), what carries it
-//! ([`bus`], [`node`]), what a backend owes ([`backend`]), and what operates it ([`limits`],
+//! ([`bus`], [`node`]), what a backend owes ([`backend`]), and what operates it ([`config`], [`limits`],
 //! [`metrics`], [`keys`]).
 
 pub mod address;
@@ -60,10 +60,19 @@ pub mod node;
 pub mod backend;
 
 pub mod clock;
+pub mod config;
 pub mod id;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
+
+#[cfg(any(test, feature = "testing"))]
+#[allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "assertions of tests panic; that is their job"
+)]
+pub mod testing;
 
 pub use address::{
     Address, AddressError, Incarnation, Namespace, NodeAddress, NodeId, TenantId, ns,

@@ -230,7 +230,11 @@ mod tests {
 
     #[test]
     fn what_is_no_limit_is_refused() {
-        for text in [r#"{"max_payload": -1}"#, r#"{"call_timeout": 5}"#, r#"{"max_paylod": 5}"#] {
+        for text in [
+            r#"{"max_payload": -1}"#,
+            r#"{"call_timeout": 5}"#,
+            r#"{"max_paylod": 5}"#,
+        ] {
             assert!(serde_json::from_str::<Limits>(text).is_err(), "{text}");
         }
     }

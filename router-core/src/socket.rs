@@ -99,6 +99,32 @@ pub trait SocketHub: Debug + Send + Sync {
     fn count(&self) -> usize;
 }
 
+/// The hub of a process that holds no sockets, such as a web-service or a worker.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSockets;
+
+impl SocketHub for NoSockets {
+    fn emit(&self, to: Recipients, _: ByteString, _: Args) -> BoxFuture<'_, Result<(), EmitError>> {
+        let outcome = match to {
+            Recipients::Socket(_) => Err(EmitError::Gone),
+            Recipients::Nsp(_) | Recipients::Session(_) => Ok(()),
+        };
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn find(&self, _: &TenantId) -> Option<Arc<SocketInfo>> {
+        None
+    }
+
+    fn disconnect(&self, _: Recipients, _: DisconnectReason) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn count(&self) -> usize {
+        0
+    }
+}
+
 /// Why an event was not queued to a socket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -190,13 +216,19 @@ pub struct LocalSockets {
 impl LocalSockets {
     /// The sockets of `hub` in the main namespace `/`.
     pub fn new(hub: Arc<dyn SocketHub>) -> Self {
-        Self { nsp: ByteString::from_static("/"), hub }
+        Self {
+            nsp: ByteString::from_static("/"),
+            hub,
+        }
     }
 
     /// The same node's sockets in another Socket.IO namespace.
     #[must_use]
     pub fn of(&self, nsp: impl Into<ByteString>) -> Self {
-        Self { nsp: nsp.into(), hub: Arc::clone(&self.hub) }
+        Self {
+            nsp: nsp.into(),
+            hub: Arc::clone(&self.hub),
+        }
     }
 
     /// Queues an event to all of them. It is encoded once.
@@ -216,12 +248,16 @@ impl LocalSockets {
     /// # Errors
     /// When the node is going away.
     pub async fn emit_args(&self, event: &str, args: Args) -> Result<(), EmitError> {
-        self.hub.emit(Recipients::Nsp(self.nsp.clone()), event.into(), args).await
+        self.hub
+            .emit(Recipients::Nsp(self.nsp.clone()), event.into(), args)
+            .await
     }
 
     /// The socket of this tenant id, if it lives here.
     pub fn find(&self, tid: &TenantId) -> Option<Socket> {
-        self.hub.find(tid).map(|info| Socket::new(info, Arc::clone(&self.hub)))
+        self.hub
+            .find(tid)
+            .map(|info| Socket::new(info, Arc::clone(&self.hub)))
     }
 
     /// How many there are, in all namespaces.

@@ -62,7 +62,9 @@ fn take_entry(shared: &Shared, lease: &Lease, entry: Entry, receipts: &mut Recei
             return;
         }
     };
-    let Some(origin) = envelope.origin.node() else { return };
+    let Some(origin) = envelope.origin.node() else {
+        return;
+    };
     let id = envelope.id.clone();
     // The lease may have been lost while the batch was on its way: then nothing is accepted.
     let fenced = entry.incarnation != lease.incarnation || shared.lease().as_ref() != Some(lease);
@@ -87,10 +89,18 @@ struct Receipts {
 
 impl Receipts {
     fn into_replies(self) -> impl Iterator<Item = (NodeAddress, Reply)> {
-        let received = self.received.into_iter().map(|(to, ids)| (to, Reply::Received { ids }));
-        let gone = self.gone.into_iter().map(|(to, ids)| (to, Reply::Gone { ids }));
-        let overloaded =
-            self.overloaded.into_iter().map(|(to, ids)| (to, Reply::Overloaded { ids }));
+        let received = self
+            .received
+            .into_iter()
+            .map(|(to, ids)| (to, Reply::Received { ids }));
+        let gone = self
+            .gone
+            .into_iter()
+            .map(|(to, ids)| (to, Reply::Gone { ids }));
+        let overloaded = self
+            .overloaded
+            .into_iter()
+            .map(|(to, ids)| (to, Reply::Overloaded { ids }));
         received.chain(gone).chain(overloaded)
     }
 }

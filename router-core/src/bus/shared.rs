@@ -76,7 +76,10 @@ impl Shared {
     }
 
     pub(crate) fn lease(&self) -> Option<Lease> {
-        self.lease.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lease
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn set_lease(&self, lease: Option<Lease>) {
@@ -104,7 +107,9 @@ impl Shared {
 
     /// Sends a node's word to another. It may be lost: the other side has a deadline.
     pub(crate) async fn reply(&self, to: NodeAddress, reply: Reply, args: Args) {
-        let Ok(frame) = Frame::Reply(self.node.clone(), reply, args).encode() else { return };
+        let Ok(frame) = Frame::Reply(self.node.clone(), reply, args).encode() else {
+            return;
+        };
         if let Err(error) = self.link().publish(Subject::Node(to), frame).await {
             tracing::debug!(%error, "a reply did not leave");
         }
@@ -121,8 +126,12 @@ impl Shared {
             Reply::Gone { ids } => fail(ids, || TransmitError::NodeGone),
             Reply::Overloaded { ids } => fail(ids, || TransmitError::Overloaded),
             Reply::Answer { id, error: None } => self.pending.resolve(&id, Ok(args)),
-            Reply::Answer { id, error: Some(error) } => {
-                self.pending.resolve(&id, Err(AskError::Answered(error)));
+            Reply::Answer {
+                id,
+                error: Some(error),
+            } => {
+                self.pending
+                    .resolve(&id, Err(AskError::Answered(error.into())));
             }
             Reply::Probe { round } => {
                 self.heard.send_if_modified(|heard| {

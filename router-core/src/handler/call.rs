@@ -12,15 +12,18 @@ use crate::{args::Args, error::RouteError};
 /// It is implemented for every function that
 /// 1. is `async fn`, or a closure that returns a future, and is `Clone + Send + Sync + 'static`,
 /// 2. takes at most eight arguments, each a [`FromMessage`],
-/// 3. returns something that is an [`IntoReply`].
+/// 3. returns something that is an [`IntoReply`]; the error of a `Result` must not implement
+///    `Serialize`, or the compiler cannot tell it from a value.
 ///
 /// Its future runs on one thread and need not be `Send`. `Sources` and `M` are markers that the
 /// compiler fills in.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler",
     label = "this function cannot handle an event",
-    note = "a handler is an `async fn` of at most eight extractors; see `router_core::handler`",
-    note = "every argument must be an extractor: wrap a type of your own as `Payload<T>`"
+    note = "it must be an `async fn`, or a closure that returns a future, of at most eight arguments",
+    note = "every argument must be an extractor: wrap a type of your own, which serde can read, as `Payload<T>`",
+    note = "it must return something that serde can write, `Args`, or a `Result` of these whose error `RouteError` is made `From`",
+    note = "the table of extractors stands in the documentation of `router_core::handler`"
 )]
 pub trait Handler<Sources, M>: Clone + Send + Sync + 'static {
     /// Runs the extractors in order, then the function.

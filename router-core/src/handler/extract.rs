@@ -57,7 +57,10 @@ impl FromMessage for Args {
 impl<T: DeserializeOwned> FromMessage for Session<T> {
     async fn from_message(message: &Message) -> Result<Self, RouteError> {
         let none = || RouteError::new(code::NO_SESSION, "There is no session.");
-        let sid = message.socket().and_then(Socket::session_id).ok_or_else(none)?;
+        let sid = message
+            .socket()
+            .and_then(Socket::session_id)
+            .ok_or_else(none)?;
         Ok(Self::load(&message.services.sessions, sid).await?)
     }
 }
@@ -160,7 +163,10 @@ impl<T: Send + Sync + 'static> FromMessage for Data<T> {
     async fn from_message(message: &Message) -> Result<Self, RouteError> {
         message.services.data.get::<T>().map(Self).ok_or_else(|| {
             let missing = type_name::<T>();
-            tracing::error!(missing, "no data of this type was registered with the service");
+            tracing::error!(
+                missing,
+                "no data of this type was registered with the service"
+            );
             RouteError::internal()
         })
     }
@@ -174,6 +180,11 @@ impl DataMap {
     /// Registers `value`, in place of a former one of the same type.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         self.0.insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    /// Registers a value that others hold too.
+    pub fn insert_shared<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
+        self.0.insert(TypeId::of::<T>(), value);
     }
 
     fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {

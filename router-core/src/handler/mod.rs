@@ -17,10 +17,10 @@
 //! | [`LocalSockets`](crate::socket::LocalSockets) | all sockets of this node | never |
 //! | [`Bus`](crate::bus::Bus) | the bus, as this node | never |
 //! | [`Data<T>`](crate::Data) | what the program registered | `internal` |
-//! | [`Origin`](crate::Origin) | who sent it | never |
-//! | [`EventName`](crate::EventName) | the event's whole name | never |
+//! | [`Origin`] | who sent it | never |
+//! | [`EventName`] | the event's whole name | never |
 //! | [`DisconnectReason`](crate::socket::DisconnectReason) | in a disconnect hook | `internal` elsewhere |
-//! | [`ConfirmFailure`](crate::ConfirmFailure) | in a refusal or error hook | `internal` elsewhere |
+//! | [`ConfirmFailure`] | in a refusal or error hook | `internal` elsewhere |
 //!
 //! An extractor that rejects becomes the event's acknowledgement, `{"error":{"code","message",…}}`;
 //! the handler is not run and the socket stays.
@@ -47,8 +47,8 @@ mod extract;
 mod message;
 mod reply;
 
-pub(crate) use call::{ErasedHandler, erase};
 pub use call::Handler;
+pub(crate) use call::{ErasedHandler, erase};
 pub use extract::{ConfirmFailure, Data, DataMap, EventName, FromMessage, Origin, Payload};
 pub use message::{Message, Occasion, Services};
 pub use reply::{IntoArgs, IntoReply};

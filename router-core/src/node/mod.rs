@@ -1,5 +1,6 @@
 //! A node: an address that is held by a lease, a link to the bus, and the tasks that keep both.
 
+mod health;
 mod holder;
 mod lease;
 mod probe;
@@ -13,6 +14,7 @@ use std::{
 use bytestring::ByteString;
 use tokio::{sync::mpsc, sync::watch, task::JoinHandle};
 
+pub use health::{Health, HealthAnswer};
 pub use readiness::Readiness;
 
 use crate::{
@@ -121,10 +123,16 @@ impl Node {
         }
 
         let (report, readiness) = readiness::channel(Arc::clone(&spec.metrics));
-        let bus = Bus { shared: Arc::clone(&shared) };
+        let bus = Bus {
+            shared: Arc::clone(&shared),
+        };
         let tasks = vec![
             tokio::spawn(reader::run(Arc::clone(&shared))),
-            tokio::spawn(probe::run(Arc::clone(&shared), spec.probe_interval, report.clone())),
+            tokio::spawn(probe::run(
+                Arc::clone(&shared),
+                spec.probe_interval,
+                report.clone(),
+            )),
             tokio::spawn(lease::run(lease::Keeper {
                 shared,
                 registry: Arc::clone(&backend.registry),
@@ -135,7 +143,13 @@ impl Node {
             })),
         ];
         let inbox = Mutex::new(Some(Inbox::new(bus.clone(), deliveries)));
-        Ok(Self { bus, backend, readiness, inbox, tasks })
+        Ok(Self {
+            bus,
+            backend,
+            readiness,
+            inbox,
+            tasks,
+        })
     }
 
     /// The node's address.
@@ -175,7 +189,10 @@ impl Node {
 
     /// What arrives for the observers. It is there to be taken once.
     pub fn take_inbox(&self) -> Option<Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.inbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Stops and frees the address at once.
@@ -202,12 +219,12 @@ impl Drop for Node {
     }
 }
 
-async fn acquire(
-    spec: &NodeSpec,
-    backend: &Backend,
-    holder: &Holder,
-) -> Result<Lease, StartError> {
-    let acquire = |dead| backend.registry.acquire(&spec.address, holder, dead, spec.lease_ttl);
+async fn acquire(spec: &NodeSpec, backend: &Backend, holder: &Holder) -> Result<Lease, StartError> {
+    let acquire = |dead| {
+        backend
+            .registry
+            .acquire(&spec.address, holder, dead, spec.lease_ttl)
+    };
     let held_by = match acquire(None).await {
         Ok(lease) => return Ok(lease),
         Err(AcquireError::Backend(error)) => return Err(error.into()),
@@ -221,5 +238,8 @@ async fn acquire(
             Err(AcquireError::Held(_)) => {}
         }
     }
-    Err(StartError::Held { node: spec.address.clone(), holder: held_by })
+    Err(StartError::Held {
+        node: spec.address.clone(),
+        holder: held_by,
+    })
 }

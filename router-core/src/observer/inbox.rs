@@ -50,7 +50,11 @@ impl ObserverSet {
             let index = u16::try_from(number).unwrap_or(u16::MAX);
             let id = RouteId::new(index, observer.concurrent);
             for ((kind, event), registered) in observer.handlers {
-                let event = if name.is_empty() { event } else { format!("{name}.{event}").into() };
+                let event = if name.is_empty() {
+                    event
+                } else {
+                    format!("{name}.{event}").into()
+                };
                 handlers.insert((kind, event), (id, ErasedHandlerBox(registered.handler)));
             }
         }
@@ -76,17 +80,46 @@ impl Inbox {
         Self { bus, deliveries }
     }
 
-    /// Runs observers until the node stops. The future need not be `Send`: it stays on the thread
+    /// Runs observers until it is dropped. The future need not be `Send`: it stays on the thread
     /// that spawned it, and so do the observers.
-    pub async fn observe(mut self, observers: Arc<ObserverSet>, services: Arc<Services>) {
-        let max = self.bus.shared.limits.observer_queue.get().unwrap_or(u64::MAX);
+    pub async fn observe(self, observers: Arc<ObserverSet>, services: Arc<Services>) {
+        let never = std::future::pending();
+        self.observe_until(observers, services, never).await;
+    }
+
+    /// Runs observers until `stop`, and then what had arrived by then; ends when nothing runs any
+    /// more. Stop the node first, so that senders hear `node_gone` from then on.
+    pub async fn observe_until(
+        mut self,
+        observers: Arc<ObserverSet>,
+        services: Arc<Services>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let max = self
+            .bus
+            .shared
+            .limits
+            .observer_queue
+            .get()
+            .unwrap_or(u64::MAX);
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let mut lanes: HashMap<u16, Lanes<Ready>> = HashMap::new();
         let mut running = FuturesUnordered::new();
+        let mut stop = std::pin::pin!(stop);
+        // After `stop` the channel is closed, and open until what it holds was taken.
+        let (mut stopping, mut open) = (false, true);
         loop {
             let (lane, route) = tokio::select! {
-                delivery = self.deliveries.recv() => {
-                    let Some(Delivery(envelope)) = delivery else { break };
+                () = &mut stop, if !stopping => {
+                    stopping = true;
+                    self.deliveries.close();
+                    continue;
+                }
+                delivery = self.deliveries.recv(), if open => {
+                    let Some(Delivery(envelope)) = delivery else {
+                        (stopping, open) = (true, false);
+                        continue;
+                    };
                     let found = observers.handlers.get(&(envelope.kind, envelope.event.clone()));
                     let Some((route, handler)) = found else {
                         self.unobserved(&envelope).await;
@@ -104,6 +137,7 @@ impl Inbox {
                 Some(route) = running.next(), if !running.is_empty() => {
                     (lanes.entry(RouteId::index(route)).or_default(), route)
                 }
+                else => break,
             };
             lane.finished(route);
             while let Some((route, ready)) = lane.next_start() {
@@ -167,7 +201,11 @@ impl Inbox {
             Kind::Transmit => {
                 tracing::warn!(event = %envelope.event, "a transmit met a full observer queue");
             }
-            Kind::Ask => self.bus.answer(envelope, Err(RouteError::overloaded(1_000))).await,
+            Kind::Ask => {
+                self.bus
+                    .answer(envelope, Err(RouteError::overloaded(1_000)))
+                    .await
+            }
         }
     }
 }

@@ -55,7 +55,9 @@ pub struct Found {
 
 impl std::fmt::Debug for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Found").field("route", &self.route).finish_non_exhaustive()
+        f.debug_struct("Found")
+            .field("route", &self.route)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,11 +75,19 @@ impl Router {
             let id = RouteId::new(index, route.concurrent);
             gates.push(Gate::new(limits));
             for (method, registered) in route.events {
-                let event = if name.is_empty() { method } else { format!("{name}.{method}").into() };
+                let event = if name.is_empty() {
+                    method
+                } else {
+                    format!("{name}.{method}").into()
+                };
                 events.insert(event, (id, registered));
             }
         }
-        Ok(Self { events, gates, hooks: routes.hooks })
+        Ok(Self {
+            events,
+            gates,
+            hooks: routes.hooks,
+        })
     }
 
     /// The handler of an event.
@@ -88,7 +98,11 @@ impl Router {
         let (route, registered) = self.events.get(event)?;
         let gate = self.gates.get(usize::from(route.index))?;
         let handler = Arc::clone(&registered.handler);
-        Some(Found { route: *route, handler, gate: Arc::clone(gate) })
+        Some(Found {
+            route: *route,
+            handler,
+            gate: Arc::clone(gate),
+        })
     }
 
     /// The names of all events, in order.
@@ -133,10 +147,7 @@ impl Found {
 }
 
 /// Runs a handler; a panic becomes `internal`.
-pub(crate) async fn guarded(
-    handler: &ErasedHandler,
-    message: Message,
-) -> Result<Args, RouteError> {
+pub(crate) async fn guarded(handler: &ErasedHandler, message: Message) -> Result<Args, RouteError> {
     let metrics = Arc::clone(&message.services.metrics);
     let event = message.event.clone();
     // The future is dropped after a panic, so nothing sees what the panic left half done.

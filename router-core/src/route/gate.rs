@@ -24,7 +24,9 @@ pub(super) struct Full;
 impl Gate {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
         let permits = limits.route_in_flight.get().map(|max| {
-            usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
+            usize::try_from(max)
+                .unwrap_or(usize::MAX)
+                .min(Semaphore::MAX_PERMITS)
         });
         Arc::new(Self {
             running: permits.map(Semaphore::new),
@@ -35,7 +37,9 @@ impl Gate {
 
     /// Waits for a place. The place is free again when the permit is dropped.
     pub(super) async fn enter(&self) -> Result<Option<SemaphorePermit<'_>>, Full> {
-        let Some(running) = &self.running else { return Ok(None) };
+        let Some(running) = &self.running else {
+            return Ok(None);
+        };
         if let Ok(permit) = running.try_acquire() {
             return Ok(Some(permit));
         }

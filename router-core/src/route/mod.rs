@@ -6,5 +6,5 @@ mod gate;
 pub mod lanes;
 
 pub use configure::{ConfigureError, Hook, Route, Routes};
-pub use dispatch::{Found, RouteId, Router};
 pub(crate) use configure::{Duplicate, Registered};
+pub use dispatch::{Found, RouteId, Router};

@@ -15,3 +15,14 @@ pub use error::{ConfirmError, SessionError};
 pub use handle::Session;
 pub use sessions::{SessionSettings, Sessions};
 pub use update::{Update, UpdateError, inc, pull, push, set, unset};
+
+/// The event of the broadcast to namespace `ws` that tells nodes that a session has ended. Its
+/// payload is an [`Ended`].
+pub const ENDED_EVENT: &str = "whisk.session_ended";
+
+/// A session that ended by logout or revocation; every node sends its sockets away.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ended {
+    /// The session's id.
+    pub sid: SessionId,
+}

@@ -58,7 +58,11 @@ pub struct Sessions {
 impl Sessions {
     /// The sessions of `site` in `records`.
     pub fn new(records: Arc<dyn RecordStore>, site: Site, settings: SessionSettings) -> Self {
-        Self { records, site, settings: Arc::new(settings) }
+        Self {
+            records,
+            site,
+            settings: Arc::new(settings),
+        }
     }
 
     /// The site whose sessions these are.
@@ -76,7 +80,11 @@ impl Sessions {
     }
 
     fn key(&self, sid: &SessionId) -> RecordKey {
-        RecordKey { kind: RecordKind::Session, site: self.site.text(), id: sid.text() }
+        RecordKey {
+            kind: RecordKind::Session,
+            site: self.site.text(),
+            id: sid.text(),
+        }
     }
 
     /// Stores a new session and returns its id.
@@ -85,7 +93,11 @@ impl Sessions {
     /// When the backend or the random generator fails.
     pub async fn create(&self, document: &SessionDocument) -> Result<SessionId, SessionError> {
         let sid = SessionId::random()?;
-        match self.records.write(&self.key(&sid), None, body(document)?, self.settings.ttl).await {
+        match self
+            .records
+            .write(&self.key(&sid), None, body(document)?, self.settings.ttl)
+            .await
+        {
             Ok(_) => Ok(sid),
             Err(WriteError::Backend(error)) => Err(error.into()),
             Err(WriteError::Conflict) => Err(SessionError::Contention),
@@ -97,14 +109,19 @@ impl Sessions {
     /// # Errors
     /// When the backend fails, or holds something else under this name.
     pub async fn load(&self, sid: &SessionId) -> Result<Option<SessionDocument>, SessionError> {
-        Ok(self.load_versioned(sid).await?.map(|(document, _)| document))
+        Ok(self
+            .load_versioned(sid)
+            .await?
+            .map(|(document, _)| document))
     }
 
     async fn load_versioned(
         &self,
         sid: &SessionId,
     ) -> Result<Option<(SessionDocument, u64)>, SessionError> {
-        let Some(record) = self.records.load(&self.key(sid)).await? else { return Ok(None) };
+        let Some(record) = self.records.load(&self.key(sid)).await? else {
+            return Ok(None);
+        };
         let document = serde_json::from_slice(&record.body)
             .map_err(|error| BackendError::because(BackendErrorKind::Corrupt, error))?;
         Ok(Some((document, record.version)))
@@ -127,7 +144,11 @@ impl Sessions {
             };
             let outcome = change(&mut document)?;
             let body = body(&document)?;
-            match self.records.write(&self.key(sid), Some(version), body, self.settings.ttl).await {
+            match self
+                .records
+                .write(&self.key(sid), Some(version), body, self.settings.ttl)
+                .await
+            {
                 Ok(_) => return Ok(outcome),
                 Err(WriteError::Conflict) => tokio::task::yield_now().await,
                 Err(WriteError::Backend(error)) => return Err(error.into()),
@@ -175,7 +196,10 @@ impl Sessions {
     /// # Errors
     /// When the backend fails.
     pub async fn touch(&self, sid: &SessionId) -> Result<bool, SessionError> {
-        Ok(self.records.touch(&self.key(sid), self.settings.ttl).await?)
+        Ok(self
+            .records
+            .touch(&self.key(sid), self.settings.ttl)
+            .await?)
     }
 
     /// Ends a session: its tokens and resume credentials lead nowhere from now on. `false` if there
@@ -189,9 +213,14 @@ impl Sessions {
 }
 
 fn body(document: &SessionDocument) -> Result<Bytes, SessionError> {
-    serde_json::to_vec(document).map(Bytes::from).map_err(|error| {
-        SessionError::Document(PayloadError { path: ".".into(), reason: error.to_string() })
-    })
+    serde_json::to_vec(document)
+        .map(Bytes::from)
+        .map_err(|error| {
+            SessionError::Document(PayloadError {
+                path: ".".into(),
+                reason: error.to_string(),
+            })
+        })
 }
 
 #[cfg(test)]
@@ -212,7 +241,10 @@ mod tests {
             let (sessions, sid) = (sessions.clone(), sid.clone());
             tokio::spawn(async move {
                 for _ in 0..200 {
-                    sessions.update(&sid, &inc("both", 1).inc(field, 1)).await.unwrap();
+                    sessions
+                        .update(&sid, &inc("both", 1).inc(field, 1))
+                        .await
+                        .unwrap();
                     tokio::task::yield_now().await;
                 }
             })
@@ -221,7 +253,10 @@ mod tests {
         first.await.unwrap();
         second.await.unwrap();
         let store = sessions.load(&sid).await.unwrap().unwrap().store;
-        assert_eq!((&store["both"], &store["first"], &store["second"]), (&400.into(), &200.into(), &200.into()));
+        assert_eq!(
+            (&store["both"], &store["first"], &store["second"]),
+            (&400.into(), &200.into(), &200.into())
+        );
     }
 
     #[tokio::test]
@@ -231,7 +266,10 @@ mod tests {
         sessions.update(&old, &inc("n", 1)).await.unwrap();
         let new = sessions.rotate(&old, UserId::new("ann")).await.unwrap();
         let document = sessions.load(&new).await.unwrap().unwrap();
-        assert_eq!((document.user_id, &document.store["n"]), (UserId::new("ann"), &1.into()));
+        assert_eq!(
+            (document.user_id, &document.store["n"]),
+            (UserId::new("ann"), &1.into())
+        );
         assert!(sessions.load(&old).await.unwrap().is_none());
         let gone = sessions.update(&old, &inc("n", 1)).await;
         assert!(matches!(gone, Err(SessionError::NoSession)));

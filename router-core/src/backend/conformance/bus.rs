@@ -1,6 +1,6 @@
 //! What the bus promises about publishing and subscribing.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use bytes::Bytes;
 
@@ -16,8 +16,8 @@ pub(super) fn open(backend: &Backend) -> (Arc<dyn BusLink>, Arc<Heard>) {
     (backend.bus.open(heard.clone()), heard)
 }
 
-fn text(text: impl ToString) -> Bytes {
-    text.to_string().into()
+fn text(text: impl Display) -> Bytes {
+    format!("{text}").into()
 }
 
 pub async fn a_publish_reaches_every_subscriber_its_own_link_included(two: Two) {

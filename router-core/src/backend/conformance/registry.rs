@@ -38,7 +38,7 @@ pub async fn a_second_holder_is_refused_and_the_first_is_named(two: Two) {
 pub async fn incarnations_rise_over_release_and_expiry(two: Two) {
     let node = fresh_ns().node(3);
     let mut last = acquire(&two.first, &node, "a").await;
-    for round in 0..5 {
+    for round in 0..5_u32 {
         two.first.registry.release(&last).await.unwrap();
         let backend = if round % 2 == 0 {
             &two.second
@@ -151,7 +151,7 @@ pub async fn only_the_exactly_named_dead_holder_is_taken_over(two: Two) {
 pub async fn of_racing_holders_one_wins(two: Two) {
     for _ in 0..10 {
         let node = fresh_ns().node(3);
-        let racers: Vec<_> = (0..16)
+        let racers: Vec<_> = (0..16_u32)
             .map(|racer| {
                 let backend = if racer % 2 == 0 {
                     two.first.clone()

@@ -30,7 +30,7 @@ pub async fn racing_processes_agree_on_a_secret(two: Two) {
     let name = fresh_id();
     let racers: Vec<_> = (0..32)
         .map(|racer: u32| {
-            let backend = if racer % 2 == 0 {
+            let backend = if racer.is_multiple_of(2) {
                 two.first.clone()
             } else {
                 two.second.clone()

@@ -1,5 +1,7 @@
 //! What the bus promises about the streams of nodes.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 
 use super::{LONG, SHORT, Two, bus::open, fresh_ns, holder, outlive};
@@ -14,8 +16,8 @@ use crate::{
 /// A bound that no test but the one for it reaches.
 const MAX: usize = 10_000;
 
-fn text(text: impl ToString) -> Bytes {
-    text.to_string().into()
+fn text(text: impl Display) -> Bytes {
+    format!("{text}").into()
 }
 
 fn frames(entries: &[Entry]) -> Vec<Bytes> {

@@ -20,7 +20,7 @@ pub async fn of_a_hundred_takers_one_gets_the_token(two: Two) {
         .issue(&key, body.clone(), LONG)
         .await
         .unwrap();
-    let takers: Vec<_> = (0..100)
+    let takers: Vec<_> = (0..100_u32)
         .map(|taker| {
             let backend = if taker % 2 == 0 {
                 two.first.clone()

@@ -127,8 +127,8 @@ impl Drop for MemoryLink {
 }
 
 impl MemoryLink {
-    fn deliver(listeners: Option<Listeners>, subject: &Subject, frame: &Bytes) {
-        for (_, sink) in listeners.iter().flat_map(|listeners| listeners.iter()) {
+    fn deliver(listeners: Option<&Listeners>, subject: &Subject, frame: &Bytes) {
+        for (_, sink) in listeners.into_iter().flat_map(|listeners| listeners.iter()) {
             sink.published(subject, frame.clone());
         }
     }
@@ -167,7 +167,7 @@ impl BusLink for MemoryLink {
     fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async move {
             let listeners = self.hub.reach()?.bus.subjects.get(&subject).cloned();
-            Self::deliver(listeners, &subject, &frame);
+            Self::deliver(listeners.as_ref(), &subject, &frame);
             Ok(())
         })
     }
@@ -205,7 +205,7 @@ impl BusLink for MemoryLink {
                 let incarnation = Self::store(&mut state, to, frame, max)?;
                 (incarnation, state.bus.subjects.get(&subject).cloned())
             };
-            Self::deliver(listeners, &subject, &Bytes::new());
+            Self::deliver(listeners.as_ref(), &subject, &Bytes::new());
             Ok(incarnation)
         })
     }

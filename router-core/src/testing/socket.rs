@@ -1,0 +1,136 @@
+//! A client of a test system.
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    hub::Mailbox,
+    system::{Core, Jobs, on_thread, wait},
+};
+use crate::{
+    address::Address,
+    args::Args,
+    error::RouteError,
+    handler::Occasion,
+    route::{Hook, Router},
+    session::SessionId,
+    socket::{DisconnectReason, Socket},
+};
+
+/// An admitted socket, as a client sees it.
+#[derive(Debug)]
+pub struct TestSocket {
+    pub(super) core: Arc<Core>,
+    pub(super) jobs: Jobs,
+    pub(super) socket: Socket,
+    pub(super) mailbox: Arc<Mailbox>,
+}
+
+/// What an event was acknowledged with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack(Result<Args, RouteError>);
+
+impl TestSocket {
+    /// Where the socket lives.
+    pub fn address(&self) -> &Address {
+        self.socket.address()
+    }
+
+    /// The socket's session, where it has one.
+    pub fn session_id(&self) -> Option<&SessionId> {
+        self.socket.session_id()
+    }
+
+    /// Emits an event with one argument and waits for its acknowledgement.
+    ///
+    /// # Panics
+    /// When the payload cannot be written as JSON.
+    pub async fn push<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Ack {
+        self.push_args(event, Args::one(payload).expect("JSON"))
+            .await
+    }
+
+    /// Emits an event with arguments as they are, and waits for its acknowledgement.
+    pub async fn push_args(&self, event: &str, args: Args) -> Ack {
+        let Some(found) = self.core.router.find(event) else {
+            return Ack(Err(Router::unknown_event(&self.core.services.metrics)));
+        };
+        let mut message = self.core.message(&self.socket, Occasion::Event, event);
+        message.args = args;
+        Ack(on_thread(&self.jobs, move || found.run(message)).await)
+    }
+
+    /// The next event of this name that the socket got, its payload read as a `T`.
+    ///
+    /// # Panics
+    /// When none came in time, or its payload is no `T`.
+    pub async fn assert_received<T: DeserializeOwned>(&self, event: &str) -> T {
+        let args = wait(&self.mailbox.changed, || self.mailbox.take(event)).await;
+        let args = args
+            .unwrap_or_else(|| panic!("no {event} was received, but {:?}", self.mailbox.names()));
+        args.first().expect("the payload is a T")
+    }
+
+    /// Asserts that the socket has been sent away, and why.
+    ///
+    /// # Panics
+    /// When it was not in time.
+    pub async fn assert_disconnected(&self) -> DisconnectReason {
+        let gone = wait(&self.mailbox.changed, || self.mailbox.gone()).await;
+        gone.expect("the socket was sent away")
+    }
+
+    /// Closes the socket as its client does, and runs the disconnect hook.
+    pub async fn disconnect(self) {
+        self.core.remove(&self.socket, DisconnectReason::Client);
+        self.hook(
+            Hook::Disconnect,
+            Occasion::Disconnect(DisconnectReason::Client),
+        )
+        .await;
+    }
+
+    pub(super) async fn hook(&self, hook: Hook, occasion: Occasion) {
+        let message = self.core.message(&self.socket, occasion, "");
+        let core = Arc::clone(&self.core);
+        on_thread(&self.jobs, move || async move {
+            if let Some(run) = core.router.hook(hook, message) {
+                run.await;
+            }
+        })
+        .await;
+    }
+}
+
+impl Ack {
+    /// The acknowledged value.
+    ///
+    /// # Panics
+    /// When the event was answered with an error, or the value is no `T`.
+    pub fn ok<T: DeserializeOwned>(self) -> T {
+        match self.0 {
+            Ok(args) => args.first().expect("the acknowledgement is a T"),
+            Err(error) => panic!("the event was answered with an error: {error}"),
+        }
+    }
+
+    /// Asserts that the event was answered with an error of this code, and returns it.
+    ///
+    /// # Panics
+    /// When it was not.
+    pub fn assert_error(self, code: &str) -> RouteError {
+        match self.0 {
+            Err(error) if error.code() == code => error,
+            other => panic!("expected the error {code}, got {other:?}"),
+        }
+    }
+
+    /// The acknowledgement as it is.
+    ///
+    /// # Errors
+    /// The error that the event was answered with.
+    pub fn into_result(self) -> Result<Args, RouteError> {
+        self.0
+    }
+}

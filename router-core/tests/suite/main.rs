@@ -1,0 +1,6 @@
+//! What route and observer modules can rely on, through the `testing` feature as users have it.
+
+mod bus;
+mod compile_errors;
+mod handlers;
+mod node;

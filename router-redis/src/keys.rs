@@ -1,0 +1,155 @@
+//! Every key and channel name, its owner, and how long it lives.
+//!
+//! `P` is the configured prefix. What a script touches together shares a hash tag (`{…}`), and with
+//! it a cluster's slot. Redis keeps pub/sub channels apart from keys, but not apart by database
+//! number: two systems on one Redis need two prefixes.
+//!
+//! | name | type | written by | lives |
+//! |---|---|---|---|
+//! | `P:{ns/nid}:lease` | hash `holder`, `life` | the node that holds it | its time to live (10 s by default), renewed |
+//! | `P:{ns/nid}:life` | string, the last incarnation | the node, at acquire | [`LIFE_TTL`] after the last acquire |
+//! | `P:{ns/nid}:stream` | stream of `life`, `frame` | senders append, the node forgets | [`STREAM_TTL`] after the last append or take |
+//! | `P:{ns}:nodes` | sorted set of node ids by the time they were put there | nodes, at acquire and renew | [`LIST_TTL`] after the last |
+//! | `P:session:{n:site:id}`, `P:resume:{…}` | hash `version`, `body` | whoever writes the record | its time to live |
+//! | `P:token:{n:site:jti}` | string | the issuer; taken once | its time to live |
+//! | `P:secret:{name}` | string | the first process that needs it | its time to live |
+//!
+//! | channel | carries |
+//! |---|---|
+//! | `P:{ns}:all` | broadcasts to a namespace |
+//! | `P:{ns/nid}:to` | replies to a node, its probes, and empty frames as wake-ups of its stream |
+//!
+//! `n` is the site's length in bytes, so that no site and id can be read as another pair.
+
+use std::{sync::Arc, time::Duration};
+
+use router_core::{
+    Namespace, NodeAddress,
+    backend::{
+        bus::Subject,
+        records::{RecordKey, RecordKind},
+        tokens::TokenKey,
+    },
+};
+
+/// How long a node's last incarnation is remembered. Losing it does no harm, see `acquire.lua`.
+pub(crate) const LIFE_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long a stream lives that nobody appends to and nobody takes from. A node that was away for
+/// longer has let its senders' deadlines pass long ago.
+pub(crate) const STREAM_TTL: Duration = Duration::from_secs(3600);
+
+/// How long a namespace's list lives that no node renews.
+pub(crate) const LIST_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest time to live that is written, 10 years: Redis refuses what overflows its clock.
+const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A time to live as Redis takes it: whole milliseconds, at least one.
+pub(crate) fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.clamp(Duration::from_millis(1), TTL_MAX).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Makes the names.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    prefix: Arc<str>,
+}
+
+impl Keys {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.into(),
+        }
+    }
+
+    pub(crate) fn lease(&self, node: &NodeAddress) -> String {
+        format!("{}:{{{node}}}:lease", self.prefix)
+    }
+
+    pub(crate) fn life(&self, node: &NodeAddress) -> String {
+        format!("{}:{{{node}}}:life", self.prefix)
+    }
+
+    pub(crate) fn stream(&self, node: &NodeAddress) -> String {
+        format!("{}:{{{node}}}:stream", self.prefix)
+    }
+
+    pub(crate) fn nodes(&self, ns: &Namespace) -> String {
+        format!("{}:{{{ns}}}:nodes", self.prefix)
+    }
+
+    pub(crate) fn record(&self, key: &RecordKey) -> String {
+        let kind = match key.kind {
+            RecordKind::Session => "session",
+            RecordKind::Resume => "resume",
+            // A kind that router-core has and this crate does not know yet: still a name of its own.
+            other => return self.of_site(&format!("{other:?}").to_lowercase(), &key.site, &key.id),
+        };
+        self.of_site(kind, &key.site, &key.id)
+    }
+
+    pub(crate) fn token(&self, key: &TokenKey) -> String {
+        self.of_site("token", &key.site, &key.jti)
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> String {
+        format!("{}:secret:{{{name}}}", self.prefix)
+    }
+
+    pub(crate) fn channel(&self, subject: &Subject) -> Option<String> {
+        match subject {
+            Subject::Namespace(ns) => Some(format!("{}:{{{ns}}}:all", self.prefix)),
+            Subject::Node(node) => Some(self.node_channel(node)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn node_channel(&self, node: &NodeAddress) -> String {
+        format!("{}:{{{node}}}:to", self.prefix)
+    }
+
+    fn of_site(&self, kind: &str, site: &str, id: &str) -> String {
+        format!("{}:{kind}:{{{}:{site}:{id}}}", self.prefix, site.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::slot_of;
+
+    #[test]
+    fn what_a_script_touches_together_is_in_one_slot() {
+        let keys = Keys::new("whisk");
+        let node: NodeAddress = "ws/1".parse().unwrap();
+        let slot = slot_of(&keys.lease(&node));
+        for key in [
+            keys.life(&node),
+            keys.stream(&node),
+            keys.node_channel(&node),
+        ] {
+            assert_eq!(slot_of(&key), slot, "{key}");
+        }
+    }
+
+    #[test]
+    fn no_site_and_id_are_read_as_another_pair() {
+        let keys = Keys::new("whisk");
+        let token = |site: &str, jti: &str| {
+            keys.token(&TokenKey {
+                site: site.into(),
+                jti: jti.into(),
+            })
+        };
+        assert_ne!(token("a", "b:c"), token("a:b", "c"));
+        assert_ne!(token("", "a:b"), token("a", "b"));
+    }
+
+    #[test]
+    fn a_time_to_live_is_at_least_a_millisecond_and_no_overflow() {
+        assert_eq!(millis(Duration::ZERO), 1);
+        assert_eq!(millis(Duration::from_millis(1500)), 1500);
+        assert_eq!(millis(Duration::MAX), millis(TTL_MAX));
+    }
+}

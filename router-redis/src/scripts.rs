@@ -1,0 +1,57 @@
+//! The scripts, called by their digest; a server that does not know one gets its text.
+
+use std::sync::LazyLock;
+
+use redis::Cmd;
+
+/// A script and its digest.
+pub(crate) struct Script(LazyLock<redis::Script>, &'static str);
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)+) => {
+        $(pub(crate) static $name: Script = Script(
+            LazyLock::new(|| redis::Script::new(include_str!(concat!("scripts/", $file)))),
+            include_str!(concat!("scripts/", $file)),
+        );)+
+    };
+}
+
+scripts! {
+    ACQUIRE = "acquire.lua";
+    RENEW = "renew.lua";
+    RELEASE = "release.lua";
+    ENLIST = "enlist.lua";
+    APPEND = "append.lua";
+    TAKE = "take.lua";
+    WRITE = "write.lua";
+    SHARE = "share.lua";
+}
+
+impl Script {
+    /// The call by digest.
+    pub(crate) fn by_digest(&self, keys: &[String], args: &[&[u8]]) -> Cmd {
+        call("EVALSHA", self.0.get_hash(), keys, args)
+    }
+
+    /// The call that brings the text, after which the server knows it.
+    pub(crate) fn by_text(&self, keys: &[String], args: &[&[u8]]) -> Cmd {
+        call("EVAL", self.1, keys, args)
+    }
+}
+
+fn call(how: &str, script: &str, keys: &[String], args: &[&[u8]]) -> Cmd {
+    let data: usize = keys
+        .iter()
+        .map(String::len)
+        .chain(args.iter().map(|arg| arg.len()))
+        .sum();
+    let mut cmd = Cmd::with_capacity(3 + keys.len() + args.len(), 32 + script.len() + data);
+    cmd.arg(how).arg(script).arg(keys.len());
+    for key in keys {
+        cmd.arg(key);
+    }
+    for arg in args {
+        cmd.arg(*arg);
+    }
+    cmd
+}

@@ -87,3 +87,8 @@ pub use handler::{
 pub use observer::Observers;
 pub use route::Routes;
 pub use session::Session;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -75,7 +75,7 @@ fn e2e() -> Result<Step> {
     Ok(
         Step::new("e2e", "real processes, a real Redis, a real browser")
             .env(
-                "WHISK_BIN_DIR",
+                "TEST_BIN_DIR",
                 target_dir()?.join("debug").display().to_string(),
             )
             .program(
@@ -124,6 +124,6 @@ mod tests {
     fn end_to_end_files_are_found_and_get_the_programs_folder() {
         let line = e2e().unwrap().repeat();
         assert!(line.contains("tests/e2e/harness.test.mjs"), "{line}");
-        assert!(line.starts_with("WHISK_BIN_DIR=/"), "{line}");
+        assert!(line.starts_with("TEST_BIN_DIR=/"), "{line}");
     }
 }

@@ -34,7 +34,7 @@ struct Rule {
 }
 
 const SERVICE: &[&str] = &["router-core", "wire"];
-const BACKEND: &[&str] = &["router-redis"];
+const PROGRAM: &[&str] = &["launch"];
 const SHIPPED: &[&str] = &[
     "router-core",
     "router-redis",
@@ -42,6 +42,7 @@ const SHIPPED: &[&str] = &[
     "web-service",
     "ws-service",
     "worker",
+    "launch",
 ];
 
 const RULES: &[Rule] = &[
@@ -69,20 +70,27 @@ const RULES: &[Rule] = &[
     Rule {
         name: "ws-service",
         ours: SERVICE,
-        optional: BACKEND,
+        optional: PROGRAM,
         never: &["redis"],
     },
     Rule {
         name: "web-service",
         ours: SERVICE,
-        optional: BACKEND,
+        optional: PROGRAM,
         never: &["redis"],
     },
     Rule {
         name: "worker",
         ours: SERVICE,
-        optional: BACKEND,
+        optional: PROGRAM,
         never: &["redis"],
+    },
+    // What programs do around their services; the one crate that knows every backend.
+    Rule {
+        name: "launch",
+        ours: &["router-core", "router-redis"],
+        optional: &[],
+        never: &["actix*", "redis"],
     },
     Rule {
         name: "bench",
@@ -240,9 +248,9 @@ mod tests {
     }
 
     #[test]
-    fn a_service_gets_the_backend_only_behind_a_feature() {
-        let hard = package("ws-service", &[("router-redis", true, false)]);
-        let soft = package("ws-service", &[("router-redis", true, true)]);
+    fn a_service_gets_what_its_default_program_needs_only_behind_a_feature() {
+        let hard = package("ws-service", &[("launch", true, false)]);
+        let soft = package("ws-service", &[("launch", true, true)]);
         assert_eq!(check(&[hard, soft]).len(), 1);
     }
 

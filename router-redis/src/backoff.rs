@@ -16,10 +16,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            first: Duration::from_millis(50),
-            most: Duration::from_secs(2),
-        }
+        Self { first: Duration::from_millis(50), most: Duration::from_secs(2) }
     }
 }
 
@@ -38,11 +35,7 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     pub(crate) fn new(bounds: Backoff) -> Self {
-        Self {
-            bounds,
-            failures: 0,
-            used: false,
-        }
+        Self { bounds, failures: 0, used: false }
     }
 
     /// A connection stands. Whether it is another one than the very first, which nobody can have
@@ -69,11 +62,7 @@ impl Attempts {
 
     fn wait(&self, chance: u64) -> Duration {
         let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        let bound = self
-            .bounds
-            .first
-            .saturating_mul(doubled)
-            .min(self.bounds.most);
+        let bound = self.bounds.first.saturating_mul(doubled).min(self.bounds.most);
         let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(chance % nanos.saturating_add(1).max(1))
     }
@@ -94,10 +83,7 @@ mod tests {
 
     #[test]
     fn waits_are_within_a_bound_that_doubles_up_to_the_most() {
-        let bounds = Backoff {
-            first: Duration::from_millis(50),
-            most: Duration::from_secs(2),
-        };
+        let bounds = Backoff { first: Duration::from_millis(50), most: Duration::from_secs(2) };
         let mut attempts = Attempts::new(bounds);
         for failures in 0..100_u32 {
             let bound = Duration::from_millis(50)
@@ -105,10 +91,7 @@ mod tests {
                 .min(bounds.most);
             let longest = longest(&mut attempts);
             assert!(longest <= bound, "{longest:?} after {failures} failures");
-            assert!(
-                longest >= bound / 4,
-                "the waits are spread: {longest:?} of {bound:?}"
-            );
+            assert!(longest >= bound / 4, "the waits are spread: {longest:?} of {bound:?}");
             attempts.failed(7);
         }
     }
@@ -135,18 +118,12 @@ mod tests {
         assert!(attempts.connected());
         let mut late = Attempts::new(Backoff::default());
         late.failed(0);
-        assert!(
-            late.connected(),
-            "subscriptions may have been refused before"
-        );
+        assert!(late.connected(), "subscriptions may have been refused before");
     }
 
     #[test]
     fn bounds_of_zero_wait_not_at_all() {
-        let bounds = Backoff {
-            first: Duration::ZERO,
-            most: Duration::ZERO,
-        };
+        let bounds = Backoff { first: Duration::ZERO, most: Duration::ZERO };
         assert_eq!(Attempts::new(bounds).failed(u64::MAX), Duration::ZERO);
     }
 }

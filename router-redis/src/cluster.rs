@@ -69,10 +69,7 @@ struct Slots(Vec<(u16, u16, Host)>);
 impl Slots {
     fn master_of(&self, slot: u16) -> Option<&Host> {
         let at = self.0.partition_point(|(_, last, _)| *last < slot);
-        self.0
-            .get(at)
-            .filter(|(first, ..)| *first <= slot)
-            .map(|(.., host)| host)
+        self.0.get(at).filter(|(first, ..)| *first <= slot).map(|(.., host)| host)
     }
 
     fn masters(&self) -> Vec<Host> {
@@ -95,29 +92,20 @@ impl Slots {
                 return Err(WRONG);
             };
             let mut parts = range.into_iter();
-            let (Some(first), Some(last), Some(Value::Array(master))) = (
-                parts.next().and_then(read_u16),
-                parts.next().and_then(read_u16),
-                parts.next(),
-            ) else {
+            let (Some(first), Some(last), Some(Value::Array(master))) =
+                (parts.next().and_then(read_u16), parts.next().and_then(read_u16), parts.next())
+            else {
                 return Err(WRONG);
             };
             let mut master = master.into_iter();
-            let name = master
-                .next()
-                .and_then(|name| from_redis_value(name).ok())
-                .flatten();
+            let name = master.next().and_then(|name| from_redis_value(name).ok()).flatten();
             let port = master.next().and_then(read_u16).ok_or(WRONG)?;
             let name = name.filter(|name: &String| !name.is_empty() && name != "?");
             let name = name.unwrap_or_else(|| asked.name.clone());
             slots.push((first, last, Host { name, port }));
         }
         slots.sort_unstable_by_key(|(first, ..)| *first);
-        if slots.is_empty()
-            || slots
-                .iter()
-                .any(|(first, last, _)| first > last || *last >= SLOTS)
-        {
+        if slots.is_empty() || slots.iter().any(|(first, last, _)| first > last || *last >= SLOTS) {
             return Err(WRONG);
         }
         Ok(Self(slots))
@@ -195,9 +183,7 @@ impl Drop for Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster")
-            .field("nodes", &*self.shared.lock())
-            .finish_non_exhaustive()
+        f.debug_struct("Cluster").field("nodes", &*self.shared.lock()).finish_non_exhaustive()
     }
 }
 
@@ -210,13 +196,7 @@ impl Shared {
         let open = || {
             let target = Target::Fixed(host.clone());
             let (runtime, dialer) = (&self.runtime, self.dialer.clone());
-            Arc::new(Conn::open(
-                runtime,
-                dialer,
-                target,
-                self.backoff,
-                Arc::new(Calls),
-            ))
+            Arc::new(Conn::open(runtime, dialer, target, self.backoff, Arc::new(Calls)))
         };
         self.lock().entry(host.clone()).or_insert_with(open).clone()
     }
@@ -259,10 +239,8 @@ async fn keep_looking(shared: Arc<Shared>) {
                 let masters = slots.masters();
                 shared.map.send_replace(Map::Known(Arc::new(slots)));
                 // Connections to nodes that serve nothing any more end here.
-                let gone: Vec<_> = shared
-                    .lock()
-                    .extract_if(|host, _| !masters.contains(host))
-                    .collect();
+                let gone: Vec<_> =
+                    shared.lock().extract_if(|host, _| !masters.contains(host)).collect();
                 drop(gone);
                 sleep(LOOK_MIN).await;
                 // Either outcome asks for another look.
@@ -300,15 +278,8 @@ pub(crate) fn redirect(error: &RedisError, asked: &Host) -> Option<Redirect> {
     let to = || {
         let (host, _) = error.redirect_node()?;
         let (name, port) = host.rsplit_once(':')?;
-        let name = if name.is_empty() {
-            asked.name.clone()
-        } else {
-            name.to_owned()
-        };
-        Some(Host {
-            name,
-            port: port.parse().ok()?,
-        })
+        let name = if name.is_empty() { asked.name.clone() } else { name.to_owned() };
+        Some(Host { name, port: port.parse().ok()? })
     };
     match error.code() {
         Some("MOVED") => to().map(Redirect::Moved),
@@ -325,18 +296,11 @@ mod tests {
     use super::*;
 
     fn host(name: &str, port: u16) -> Host {
-        Host {
-            name: name.into(),
-            port,
-        }
+        Host { name: name.into(), port }
     }
 
     fn range(first: i64, last: i64, name: Value, port: i64) -> Value {
-        let master = Value::Array(vec![
-            name,
-            Value::Int(port),
-            Value::BulkString(b"id".to_vec()),
-        ]);
+        let master = Value::Array(vec![name, Value::Int(port), Value::BulkString(b"id".to_vec())]);
         Value::Array(vec![Value::Int(first), Value::Int(last), master])
     }
 
@@ -354,10 +318,7 @@ mod tests {
         assert_eq!(slots.master_of(100), None);
         assert_eq!(slots.master_of(200), Some(&host("b", 2)));
         assert_eq!(slots.master_of(16383), Some(&host("asked", 3)));
-        assert_eq!(
-            slots.masters(),
-            [host("a", 1), host("asked", 3), host("b", 2)]
-        );
+        assert_eq!(slots.masters(), [host("a", 1), host("asked", 3), host("b", 2)]);
     }
 
     #[test]

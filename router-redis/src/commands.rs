@@ -51,30 +51,18 @@ impl Commands {
         let url = dialer.url();
         let one = |target: Target| {
             let role = Arc::new(Calls);
-            let conn = Conn::open(
-                runtime,
-                dialer.clone(),
-                target.clone(),
-                config.backoff,
-                role,
-            );
+            let conn = Conn::open(runtime, dialer.clone(), target.clone(), config.backoff, role);
             Route::One(conn, target)
         };
         let route = match (&url.kind, url.hosts.first()) {
-            (Kind::Sentinel { master }, _) => one(Target::Master {
-                name: master.clone(),
-                sentinels: url.hosts.clone(),
-            }),
+            (Kind::Sentinel { master }, _) => {
+                one(Target::Master { name: master.clone(), sentinels: url.hosts.clone() })
+            }
             (Kind::Single, Some(host)) => one(Target::Fixed(host.clone())),
             _ => Route::Cluster(Cluster::open(runtime, dialer.clone(), config.backoff)),
         };
         let keys = Keys::new(&url.prefix);
-        Self(Arc::new(Inner {
-            keys,
-            dialer,
-            in_flight: Semaphore::new(IN_FLIGHT_MAX),
-            route,
-        }))
+        Self(Arc::new(Inner { keys, dialer, in_flight: Semaphore::new(IN_FLIGHT_MAX), route }))
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -120,14 +108,10 @@ impl Commands {
     ) -> Result<Value, Fault> {
         let deadline = self.deadline();
         let key = keys.first().map(String::as_str).unwrap_or_default();
-        match self
-            .call_by(key, &script.by_digest(keys, args), deadline)
-            .await
-        {
+        match self.call_by(key, &script.by_digest(keys, args), deadline).await {
             // It did not run: the server was restarted or its cache flushed.
             Err(Fault::Redis(error)) if error.code() == Some("NOSCRIPT") => {
-                self.call_by(key, &script.by_text(keys, args), deadline)
-                    .await
+                self.call_by(key, &script.by_text(keys, args), deadline).await
             }
             outcome => outcome,
         }
@@ -198,20 +182,14 @@ async fn call_node(
     both.cmd("ASKING").ignore().add_command(cmd.clone());
     let ask = async |mut connection| both.query_async(&mut connection).await;
     let answers: Vec<Value> = node.with(deadline, ask).await.map_err(only_error)?;
-    answers
-        .into_iter()
-        .next()
-        .ok_or(Fault::Unexpected("no answer after ASKING"))
+    answers.into_iter().next().ok_or(Fault::Unexpected("no answer after ASKING"))
 }
 
 /// A pipeline's error is the list of its commands' errors; here only one command can have any.
 fn only_error(fault: Fault) -> Fault {
     match fault {
         Fault::Redis(error) => {
-            let first = error
-                .clone()
-                .into_server_errors()
-                .and_then(|all| all.first().cloned());
+            let first = error.clone().into_server_errors().and_then(|all| all.first().cloned());
             Fault::Redis(first.map_or(error, |(_, error)| RedisError::from(error)))
         }
         fault => fault,

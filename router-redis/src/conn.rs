@@ -103,20 +103,14 @@ impl Conn {
             silent: AtomicU32::new(0),
         });
         let supervised = supervise(shared.clone(), dialer, target, backoff, role);
-        Self {
-            shared,
-            task: runtime.spawn(supervised).abort_handle(),
-        }
+        Self { shared, task: runtime.spawn(supervised).abort_handle() }
     }
 
     /// The connection, once a dial that is under way has ended.
     pub(crate) async fn live(&self, deadline: Instant) -> Result<Live, Fault> {
         let mut state = self.shared.state.subscribe();
         let settled = timeout_at(deadline, state.wait_for(|s| !matches!(s, State::Dialling))).await;
-        match settled
-            .as_ref()
-            .map(|state| state.as_ref().map(|state| &**state))
-        {
+        match settled.as_ref().map(|state| state.as_ref().map(|state| &**state)) {
             Ok(Ok(State::Up(live))) => Ok(live.clone()),
             Ok(Ok(State::Down(error))) => Err(Fault::Down(Some(error.clone()))),
             _ => Err(Fault::Down(None)),
@@ -132,10 +126,7 @@ impl Conn {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let Live {
-            connection,
-            generation,
-        } = self.live(deadline).await?;
+        let Live { connection, generation } = self.live(deadline).await?;
         let Ok(outcome) = timeout_at(deadline, call(connection)).await else {
             if self.shared.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT_MAX {
                 self.shared.lose(generation);
@@ -153,10 +144,7 @@ impl Conn {
 
     /// One command and its answer.
     pub(crate) async fn call(&self, cmd: &redis::Cmd, deadline: Instant) -> Result<Value, Fault> {
-        self.with(deadline, async |mut connection| {
-            cmd.query_async(&mut connection).await
-        })
-        .await
+        self.with(deadline, async |mut connection| cmd.query_async(&mut connection).await).await
     }
 
     /// Drops the connection and makes a new one, unless that is under way.
@@ -218,18 +206,12 @@ async fn supervise(
             role.prepare(&mut connection).await?;
             Ok(connection)
         };
-        match timeout(dialer.timeout(), dial)
-            .await
-            .unwrap_or_else(|_| Err(too_late()))
-        {
+        match timeout(dialer.timeout(), dial).await.unwrap_or_else(|_| Err(too_late())) {
             Ok(connection) => {
                 let since = Instant::now();
                 let again = attempts.connected();
                 shared.silent.store(0, Ordering::Relaxed);
-                shared.state.send_replace(State::Up(Live {
-                    connection,
-                    generation,
-                }));
+                shared.state.send_replace(State::Up(Live { connection, generation }));
                 if again {
                     tracing::info!(redis = %dialer.url(), "connected again");
                 }
@@ -285,27 +267,18 @@ mod tests {
     #[tokio::test]
     async fn a_host_that_refuses_fails_calls_at_once() {
         // A port that was just free, and that nobody listens on.
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url: crate::RedisUrl = format!("redis://127.0.0.1:{port}").parse().unwrap();
         let target = Target::Fixed(url.hosts[0].clone());
-        let dialer = Dialer::new(url, Duration::from_secs(60));
-        let backoff = Backoff {
-            first: Duration::from_secs(3600),
-            most: Duration::from_secs(3600),
-        };
+        let config = crate::RedisConfig::new(url).call_timeout(Duration::from_secs(60));
+        let dialer = Dialer::new(&config);
+        let backoff = Backoff { first: Duration::from_secs(3600), most: Duration::from_secs(3600) };
         let conn = Conn::open(&Handle::current(), dialer, target, backoff, Arc::new(Calls));
         for _ in 0..3 {
             let deadline = Instant::now() + Duration::from_secs(60);
             let ping = redis::cmd("PING");
             let ping = conn.call(&ping, deadline);
-            let fault = timeout(Duration::from_secs(10), ping)
-                .await
-                .unwrap()
-                .unwrap_err();
+            let fault = timeout(Duration::from_secs(10), ping).await.unwrap().unwrap_err();
             assert!(matches!(fault, Fault::Down(Some(_))), "{fault:?}");
         }
     }

@@ -4,11 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, RedisResult, Value,
-    aio::MultiplexedConnection, io::tcp::TcpSettings,
+    ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates,
+    Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 
-use crate::url::{Host, RedisUrl};
+use crate::{
+    RedisConfig,
+    url::{Host, RedisUrl},
+};
 
 /// How many calls may wait in a connection's own queue; those behind wait in their callers.
 const PIPELINE: usize = 256;
@@ -32,17 +35,19 @@ pub(crate) type OnPush = Box<dyn Fn(PushInfo) + Send + Sync>;
 pub(crate) struct Dialer {
     url: Arc<RedisUrl>,
     timeout: Duration,
+    roots: Option<Arc<[u8]>>,
 }
 
 impl Dialer {
-    pub(crate) fn new(url: RedisUrl, timeout: Duration) -> Self {
-        if url.tls {
+    pub(crate) fn new(config: &RedisConfig) -> Self {
+        if config.url.tls {
             // An error means that the program has chosen its provider already.
             drop(rustls::crypto::ring::default_provider().install_default());
         }
         Self {
-            url: Arc::new(url),
-            timeout,
+            url: Arc::new(config.url.clone()),
+            timeout: config.call_timeout,
+            roots: config.roots.as_deref().map(Arc::from),
         }
     }
 
@@ -69,10 +74,7 @@ impl Dialer {
                 let hosts = hosts();
                 let len = u64::try_from(hosts.len()).unwrap_or(u64::MAX).max(1);
                 let at = usize::try_from(round % len).unwrap_or_default();
-                hosts
-                    .into_iter()
-                    .nth(at)
-                    .ok_or_else(|| refused("no node is known"))?
+                hosts.into_iter().nth(at).ok_or_else(|| refused("no node is known"))?
             }
             Target::Master { name, sentinels } => self.ask_sentinels(name, sentinels).await?,
         };
@@ -89,10 +91,7 @@ impl Dialer {
             on_push(push);
             Ok::<_, std::convert::Infallible>(())
         };
-        let config = self
-            .config()
-            .set_push_sender(push)
-            .set_pipeline_buffer_size(PIPELINE);
+        let config = self.config().set_push_sender(push).set_pipeline_buffer_size(PIPELINE);
         let mut connection = self
             .client(&host, redis)?
             .get_multiplexed_async_connection_with_config(&config)
@@ -113,8 +112,7 @@ impl Dialer {
                     .await?;
                 let mut ask = redis::cmd("SENTINEL");
                 ask.arg("get-master-addr-by-name").arg(name);
-                ask.query_async::<Option<(String, u16)>>(&mut connection)
-                    .await
+                ask.query_async::<Option<(String, u16)>>(&mut connection).await
             };
             // A share of the time for each, so that a dead Sentinel does not use it up.
             let share = self.timeout / u32::try_from(sentinels.len() + 1).unwrap_or(u32::MAX);
@@ -141,7 +139,14 @@ impl Dialer {
         };
         let info: ConnectionInfo = addr.into_connection_info()?;
         let tcp = TcpSettings::default().set_nodelay(true);
-        Client::open(info.set_tcp_settings(tcp).set_redis_settings(redis))
+        let info = info.set_tcp_settings(tcp).set_redis_settings(redis);
+        match &self.roots {
+            Some(roots) if self.url.tls => {
+                let root_cert = Some(roots.to_vec());
+                Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
+            }
+            _ => Client::open(info),
+        }
     }
 
     /// Callers have their own deadlines, over all that a call takes.

@@ -91,17 +91,10 @@ mod tests {
         ];
         for kind in refused {
             let error = RedisError::from((ErrorKind::Server(kind), "refused"));
-            assert_eq!(
-                Fault::from(error).kind(),
-                BackendErrorKind::NotApplied,
-                "{kind:?}"
-            );
+            assert_eq!(Fault::from(error).kind(), BackendErrorKind::NotApplied, "{kind:?}");
         }
         let io = |kind| Fault::from(RedisError::from(io::Error::from(kind))).kind();
-        assert_eq!(
-            io(io::ErrorKind::ConnectionRefused),
-            BackendErrorKind::NotApplied
-        );
+        assert_eq!(io(io::ErrorKind::ConnectionRefused), BackendErrorKind::NotApplied);
         for broken in [
             io::ErrorKind::BrokenPipe,
             io::ErrorKind::ConnectionReset,

@@ -58,9 +58,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(prefix: &str) -> Self {
-        Self {
-            prefix: prefix.into(),
-        }
+        Self { prefix: prefix.into() }
     }
 
     pub(crate) fn lease(&self, node: &NodeAddress) -> String {
@@ -124,11 +122,7 @@ mod tests {
         let keys = Keys::new("whisk");
         let node: NodeAddress = "ws/1".parse().unwrap();
         let slot = slot_of(&keys.lease(&node));
-        for key in [
-            keys.life(&node),
-            keys.stream(&node),
-            keys.node_channel(&node),
-        ] {
+        for key in [keys.life(&node), keys.stream(&node), keys.node_channel(&node)] {
             assert_eq!(slot_of(&key), slot, "{key}");
         }
     }
@@ -136,12 +130,8 @@ mod tests {
     #[test]
     fn no_site_and_id_are_read_as_another_pair() {
         let keys = Keys::new("whisk");
-        let token = |site: &str, jti: &str| {
-            keys.token(&TokenKey {
-                site: site.into(),
-                jti: jti.into(),
-            })
-        };
+        let token =
+            |site: &str, jti: &str| keys.token(&TokenKey { site: site.into(), jti: jti.into() });
         assert_ne!(token("a", "b:c"), token("a:b", "c"));
         assert_ne!(token("", "a:b"), token("a", "b"));
     }

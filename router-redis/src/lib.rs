@@ -60,25 +60,27 @@ pub struct RedisConfig {
     pub call_timeout: Duration,
     /// The waits between attempts to connect.
     pub backoff: Backoff,
+    /// With TLS: the roots to trust, as PEM. The system's own (or those of `SSL_CERT_FILE`) if none.
+    pub roots: Option<Vec<u8>>,
 }
 
 impl RedisConfig {
     /// The defaults for this URL.
     pub fn new(url: RedisUrl) -> Self {
-        Self {
-            url,
-            call_timeout: Duration::from_secs(2),
-            backoff: Backoff::default(),
-        }
+        let call_timeout = Duration::from_secs(2);
+        Self { url, call_timeout, backoff: Backoff::default(), roots: None }
     }
 
     /// With this limit for each call.
     #[must_use]
     pub fn call_timeout(self, call_timeout: Duration) -> Self {
-        Self {
-            call_timeout,
-            ..self
-        }
+        Self { call_timeout, ..self }
+    }
+
+    /// With these roots, as PEM, in place of the system's.
+    #[must_use]
+    pub fn roots(self, pem: impl Into<Vec<u8>>) -> Self {
+        Self { roots: Some(pem.into()), ..self }
     }
 
     /// With these waits between attempts to connect.
@@ -119,14 +121,9 @@ impl RedisBackend {
             return Err(ConnectError::CallTimeout);
         }
         let backoff = config.backoff;
-        let dialer = Dialer::new(config.url.clone(), config.call_timeout);
-        let commands = Commands::open(&runtime, &config, dialer);
+        let commands = Commands::open(&runtime, &config, Dialer::new(&config));
         Ok(Backend {
-            bus: Arc::new(RedisBus {
-                commands: commands.clone(),
-                runtime,
-                backoff,
-            }),
+            bus: Arc::new(RedisBus { commands: commands.clone(), runtime, backoff }),
             records: Arc::new(commands.clone()),
             tokens: Arc::new(commands.clone()),
             registry: Arc::new(commands.clone()),

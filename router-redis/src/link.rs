@@ -41,10 +41,7 @@ pub(crate) struct RedisBus {
 
 impl BusBackend for RedisBus {
     fn open(&self, sink: Arc<dyn BusSink>) -> Arc<dyn BusLink> {
-        let listener = Arc::new(Listener {
-            sink,
-            subjects: Mutex::default(),
-        });
+        let listener = Arc::new(Listener { sink, subjects: Mutex::default() });
         let conn = Conn::open(
             &self.runtime,
             self.commands.dialer().clone(),
@@ -52,11 +49,7 @@ impl BusBackend for RedisBus {
             self.backoff,
             listener.clone(),
         );
-        Arc::new(RedisLink {
-            conn,
-            listener,
-            commands: self.commands.clone(),
-        })
+        Arc::new(RedisLink { conn, listener, commands: self.commands.clone() })
     }
 }
 
@@ -98,9 +91,7 @@ impl Role for Listener {
         else {
             return;
         };
-        let subject = std::str::from_utf8(&channel)
-            .ok()
-            .and_then(|c| self.lock().get(c).cloned());
+        let subject = std::str::from_utf8(&channel).ok().and_then(|c| self.lock().get(c).cloned());
         if let Some(subject) = subject {
             self.sink.published(&subject, frame.into());
         }
@@ -122,18 +113,13 @@ struct RedisLink {
 
 impl fmt::Debug for RedisLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisLink")
-            .field("conn", &self.conn)
-            .finish_non_exhaustive()
+        f.debug_struct("RedisLink").field("conn", &self.conn).finish_non_exhaustive()
     }
 }
 
 impl RedisLink {
     fn channel(&self, subject: &Subject) -> Result<String, Fault> {
-        self.commands
-            .keys()
-            .channel(subject)
-            .ok_or(Fault::NoChannel)
+        self.commands.keys().channel(subject).ok_or(Fault::NoChannel)
     }
 
     async fn append_entry(
@@ -155,10 +141,9 @@ impl RedisLink {
         let (taken, word): (bool, String) =
             from_redis_value(answer).map_err(|_| BackendError::from(WRONG))?;
         match (taken, word.as_str()) {
-            (true, life) => life
-                .parse()
-                .map(Incarnation)
-                .map_err(|_| BackendError::from(WRONG).into()),
+            (true, life) => {
+                life.parse().map(Incarnation).map_err(|_| BackendError::from(WRONG).into())
+            }
             (false, "gone") => Err(AppendError::NodeGone),
             (false, "full") => Err(AppendError::Full),
             _ => Err(BackendError::from(WRONG).into()),
@@ -181,9 +166,7 @@ impl BusLink for RedisLink {
     fn subscribe(&self, subject: Subject) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async move {
             let channel = self.channel(&subject)?;
-            self.listener
-                .lock()
-                .insert(channel.clone(), Arc::new(subject));
+            self.listener.lock().insert(channel.clone(), Arc::new(subject));
             let subscribe =
                 async |mut connection: MultiplexedConnection| connection.subscribe(&channel).await;
             let outcome = self.conn.with(self.commands.deadline(), subscribe).await;
@@ -233,12 +216,7 @@ impl BusLink for RedisLink {
             let keep = after.map(next_id).map(|EntryId(ms, n)| format!("{ms}-{n}"));
             let keep = keep.unwrap_or_default();
             let (max, ttl) = (max.to_string(), millis(STREAM_TTL).to_string());
-            let args = [
-                life.as_bytes(),
-                keep.as_bytes(),
-                max.as_bytes(),
-                ttl.as_bytes(),
-            ];
+            let args = [life.as_bytes(), keep.as_bytes(), max.as_bytes(), ttl.as_bytes()];
             match self.commands.run(&TAKE, &keys, &args).await? {
                 Value::Array(entries) => Ok(entries
                     .into_iter()
@@ -258,8 +236,7 @@ impl BusLink for RedisLink {
 
 /// The least id that is greater.
 fn next_id(EntryId(ms, n): EntryId) -> EntryId {
-    n.checked_add(1)
-        .map_or(EntryId(ms.saturating_add(1), 0), |n| EntryId(ms, n))
+    n.checked_add(1).map_or(EntryId(ms.saturating_add(1), 0), |n| EntryId(ms, n))
 }
 
 /// `[id, ["life", incarnation, "frame", frame]]`, the frame without a copy.
@@ -278,9 +255,5 @@ fn read_entry(entry: Value) -> Option<Entry> {
     let (ms, n) = std::str::from_utf8(&id).ok()?.split_once('-')?;
     let id = EntryId(ms.parse().ok()?, n.parse().ok()?);
     let incarnation = Incarnation(std::str::from_utf8(&life).ok()?.parse().ok()?);
-    Some(Entry {
-        id,
-        incarnation,
-        frame: frame.into(),
-    })
+    Some(Entry { id, incarnation, frame: frame.into() })
 }

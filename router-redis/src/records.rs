@@ -29,10 +29,7 @@ impl RecordStore for Commands {
                 Ok([Value::Nil, Value::Nil]) => Ok(None),
                 Ok([version @ Value::BulkString(_), Value::BulkString(body)]) => {
                     let version = from_redis_value(version).map_err(|_| WRONG)?;
-                    Ok(Some(Record {
-                        version,
-                        body: body.into(),
-                    }))
+                    Ok(Some(Record { version, body: body.into() }))
                 }
                 _ => Err(WRONG.into()),
             }
@@ -47,9 +44,7 @@ impl RecordStore for Commands {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<u64, WriteError>> {
         Box::pin(async move {
-            let expected = expected
-                .map(|version| version.to_string())
-                .unwrap_or_default();
+            let expected = expected.map(|version| version.to_string()).unwrap_or_default();
             let ttl = millis(ttl).to_string();
             let args = [expected.as_bytes(), &body, ttl.as_bytes()];
             let written = self.run(&WRITE, &[self.keys().record(key)], &args).await;

@@ -41,8 +41,7 @@ impl Commands {
     async fn enlist(&self, node: &NodeAddress) -> Result<(), Fault> {
         let (nid, ttl) = (node.nid.to_string(), millis(LIST_TTL).to_string());
         let args = [nid.as_bytes(), ttl.as_bytes()];
-        self.run(&ENLIST, &[self.keys().nodes(&node.ns)], &args)
-            .await?;
+        self.run(&ENLIST, &[self.keys().nodes(&node.ns)], &args).await?;
         Ok(())
     }
 
@@ -56,14 +55,8 @@ impl Commands {
         match <[_; 2]>::try_from(fields) {
             Ok([Value::Nil, Value::Nil]) => Ok(None),
             Ok([life, holder]) => {
-                let lease = Lease {
-                    node,
-                    incarnation: Incarnation(read(life)?),
-                };
-                Ok(Some(NodeEntry {
-                    lease,
-                    holder: read_holder(holder)?,
-                }))
+                let lease = Lease { node, incarnation: Incarnation(read(life)?) };
+                Ok(Some(NodeEntry { lease, holder: read_holder(holder)? }))
             }
             Err(_) => Err(WRONG),
         }
@@ -84,11 +77,7 @@ impl Commands {
         let keys = [self.keys().lease(node), self.keys().life(node)];
         let args = [&holder, &dead, &ttl, &life_ttl].map(String::as_bytes);
         let (taken, word): (bool, Value) = read(self.run(&ACQUIRE, &keys, &args).await?)?;
-        if taken {
-            Ok(Ok(Incarnation(read(word)?)))
-        } else {
-            Ok(Err(read_holder(word)?))
-        }
+        if taken { Ok(Ok(Incarnation(read(word)?))) } else { Ok(Err(read_holder(word)?)) }
     }
 }
 
@@ -101,15 +90,8 @@ impl Registry for Commands {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Lease, AcquireError>> {
         Box::pin(async move {
-            match self
-                .try_acquire(node, holder, dead, ttl)
-                .await
-                .map_err(BackendError::from)?
-            {
-                Ok(incarnation) => Ok(Lease {
-                    node: node.clone(),
-                    incarnation,
-                }),
+            match self.try_acquire(node, holder, dead, ttl).await.map_err(BackendError::from)? {
+                Ok(incarnation) => Ok(Lease { node: node.clone(), incarnation }),
                 Err(holder) => Err(AcquireError::Held(Box::new(holder))),
             }
         })
@@ -123,9 +105,7 @@ impl Registry for Commands {
         Box::pin(async move {
             let (life, ttl) = (lease.incarnation.to_string(), millis(ttl).to_string());
             let args = [life.as_bytes(), ttl.as_bytes()];
-            let renewed = self
-                .run(&RENEW, &[self.keys().lease(&lease.node)], &args)
-                .await;
+            let renewed = self.run(&RENEW, &[self.keys().lease(&lease.node)], &args).await;
             if !renewed.and_then(read::<bool>).map_err(BackendError::from)? {
                 return Err(RenewError::Lost);
             }
@@ -140,12 +120,7 @@ impl Registry for Commands {
     fn release<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
             let life = lease.incarnation.to_string();
-            self.run(
-                &RELEASE,
-                &[self.keys().lease(&lease.node)],
-                &[life.as_bytes()],
-            )
-            .await?;
+            self.run(&RELEASE, &[self.keys().lease(&lease.node)], &[life.as_bytes()]).await?;
             Ok(())
         })
     }

@@ -40,11 +40,7 @@ impl Script {
 }
 
 fn call(how: &str, script: &str, keys: &[String], args: &[&[u8]]) -> Cmd {
-    let data: usize = keys
-        .iter()
-        .map(String::len)
-        .chain(args.iter().map(|arg| arg.len()))
-        .sum();
+    let data: usize = keys.iter().map(String::len).chain(args.iter().map(|arg| arg.len())).sum();
     let mut cmd = Cmd::with_capacity(3 + keys.len() + args.len(), 32 + script.len() + data);
     cmd.arg(how).arg(script).arg(keys.len());
     for key in keys {

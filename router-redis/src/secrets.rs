@@ -20,9 +20,9 @@ impl SharedSecrets for Commands {
             let args = [candidate.as_bytes(), ttl.as_bytes()];
             let wrong = || BackendError::from(Fault::Unexpected("a secret"));
             match self.run(&SHARE, &[self.keys().secret(name)], &args).await? {
-                Value::BulkString(secret) => String::from_utf8(secret)
-                    .map(ByteString::from)
-                    .map_err(|_| wrong()),
+                Value::BulkString(secret) => {
+                    String::from_utf8(secret).map(ByteString::from).map_err(|_| wrong())
+                }
                 _ => Err(wrong()),
             }
         })

@@ -6,7 +6,7 @@
 //! redis+sentinel://[[user]:password@]host[:port][,host[:port]…]/master-name[/database][?prefix=name]
 //! ```
 //!
-//! `rediss` instead of `redis` is TLS, to the Sentinels too. User and password may be
+//! `rediss` instead of `redis` is TLS, to the Sentinels too; the name of the host is checked. User and password may be
 //! percent-encoded; they are those of Redis, Sentinels are asked without. No error and no `Debug`
 //! repeats a part of the URL that could be a password.
 
@@ -113,11 +113,8 @@ impl FromStr for RedisUrl {
             .split(',')
             .map(|host| parse_host(host, default_port))
             .collect::<Result<Vec<_>, _>>()?;
-        let (master, database) = if is_sentinel {
-            path.split_once('/').unwrap_or((path, ""))
-        } else {
-            ("", path)
-        };
+        let (master, database) =
+            if is_sentinel { path.split_once('/').unwrap_or((path, "")) } else { ("", path) };
         let database = match database.trim_end_matches('/') {
             "" => 0,
             number => number.parse().map_err(|_| UrlError::Database)?,
@@ -126,30 +123,18 @@ impl FromStr for RedisUrl {
             (true, _) if database != 0 => return Err(UrlError::Database),
             (true, _) => Kind::Cluster,
             (_, true) if master.is_empty() => return Err(UrlError::MasterName),
-            (_, true) => Kind::Sentinel {
-                master: master.into(),
-            },
+            (_, true) => Kind::Sentinel { master: master.into() },
             _ if hosts.len() > 1 => return Err(UrlError::ManyHosts),
             _ => Kind::Single,
         };
-        Ok(Self {
-            kind,
-            tls,
-            credentials,
-            hosts,
-            database,
-            prefix: parse_query(query)?,
-        })
+        Ok(Self { kind, tls, credentials, hosts, database, prefix: parse_query(query)? })
     }
 }
 
 fn parse_credentials(text: &str) -> Result<Credentials, UrlError> {
     let (user, password) = text.split_once(':').unwrap_or(("", text));
     let user = Some(percent_decode(user)?).filter(|user| !user.is_empty());
-    Ok(Credentials {
-        user,
-        password: percent_decode(password)?,
-    })
+    Ok(Credentials { user, password: percent_decode(password)? })
 }
 
 fn parse_host(text: &str, default_port: u16) -> Result<Host, UrlError> {
@@ -174,17 +159,10 @@ fn parse_host(text: &str, default_port: u16) -> Result<Host, UrlError> {
         return Err(UrlError::Host);
     }
     let port = match port {
-        Some(port) => port
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or(UrlError::Port)?,
+        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or(UrlError::Port)?,
         None => default_port,
     };
-    Ok(Host {
-        name: name.into(),
-        port,
-    })
+    Ok(Host { name: name.into(), port })
 }
 
 fn parse_query(query: &str) -> Result<String, UrlError> {
@@ -196,14 +174,8 @@ fn parse_query(query: &str) -> Result<String, UrlError> {
         }
     }
     let fits = (1..=64).contains(&prefix.len())
-        && prefix
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
-    if fits {
-        Ok(prefix.into())
-    } else {
-        Err(UrlError::Prefix)
-    }
+        && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+    if fits { Ok(prefix.into()) } else { Err(UrlError::Prefix) }
 }
 
 fn percent_decode(text: &str) -> Result<String, UrlError> {
@@ -212,8 +184,7 @@ fn percent_decode(text: &str) -> Result<String, UrlError> {
     while let Some(byte) = bytes.next() {
         let byte = if byte == b'%' {
             let digit = |byte: Option<u8>| {
-                byte.and_then(|byte| char::from(byte).to_digit(16))
-                    .ok_or(UrlError::Credentials)
+                byte.and_then(|byte| char::from(byte).to_digit(16)).ok_or(UrlError::Credentials)
             };
             let value = digit(bytes.next())? * 16 + digit(bytes.next())?;
             u8::try_from(value).map_err(|_| UrlError::Credentials)?
@@ -236,11 +207,7 @@ impl fmt::Display for RedisUrl {
         };
         write!(f, "redis{tls}{kind}://")?;
         if let Some(credentials) = &self.credentials {
-            write!(
-                f,
-                "{}:***@",
-                credentials.user.as_deref().unwrap_or_default()
-            )?;
+            write!(f, "{}:***@", credentials.user.as_deref().unwrap_or_default())?;
         }
         for (at, host) in self.hosts.iter().enumerate() {
             write!(f, "{}{host}", if at == 0 { "" } else { "," })?;
@@ -263,9 +230,7 @@ impl fmt::Debug for RedisUrl {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
 }
 

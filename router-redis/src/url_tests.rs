@@ -13,10 +13,7 @@ fn hosts(text: &str) -> Vec<String> {
 #[test]
 fn every_form_is_read() {
     let plain = url("redis://localhost");
-    assert_eq!(
-        (plain.kind.clone(), plain.tls, plain.database),
-        (Kind::Single, false, 0)
-    );
+    assert_eq!((plain.kind.clone(), plain.tls, plain.database), (Kind::Single, false, 0));
     assert_eq!(hosts("redis://localhost"), ["localhost:6379"]);
     assert_eq!(hosts("redis://[::1]:7000/3"), ["[::1]:7000"]);
     assert_eq!(hosts("redis://[::1]"), ["[::1]:6379"]);
@@ -26,12 +23,7 @@ fn every_form_is_read() {
     assert_eq!((cluster.kind.clone(), cluster.tls), (Kind::Cluster, true));
     assert_eq!(hosts("redis+cluster://a:1,b:2,c"), ["a:1", "b:2", "c:6379"]);
     let sentinel = url("redis+sentinel://a,b:2/mymaster/4?prefix=other");
-    assert_eq!(
-        sentinel.kind,
-        Kind::Sentinel {
-            master: "mymaster".into()
-        }
-    );
+    assert_eq!(sentinel.kind, Kind::Sentinel { master: "mymaster".into() });
     assert_eq!((sentinel.database, sentinel.prefix.as_str()), (4, "other"));
     assert_eq!(hosts("redis+sentinel://a,b:2/mymaster"), ["a:26379", "b:2"]);
 }
@@ -40,10 +32,7 @@ fn every_form_is_read() {
 fn credentials_are_decoded() {
     let of = |text: &str| url(text).credentials.unwrap();
     let both = of("redis://me:p%40ss%2Fw@h");
-    assert_eq!(
-        (both.user.as_deref(), both.password.as_str()),
-        (Some("me"), "p@ss/w")
-    );
+    assert_eq!((both.user.as_deref(), both.password.as_str()), (Some("me"), "p@ss/w"));
     let alone = of("redis://:secret@h");
     assert_eq!((alone.user, alone.password.as_str()), (None, "secret"));
     assert_eq!(of("redis://me:a@b/c@h").password, "a@b/c");
@@ -84,20 +73,13 @@ fn what_is_wrong_is_named() {
 
 #[test]
 fn a_password_is_seen_nowhere() {
-    for text in [
-        "redis://me:hunter2@h",
-        "redis+cluster://:hunter2@h,i",
-        "rediss://me:hunter2@h/2",
-    ] {
+    for text in ["redis://me:hunter2@h", "redis+cluster://:hunter2@h,i", "rediss://me:hunter2@h/2"]
+    {
         let url = url(text);
         assert!(!format!("{url} {url:?} {:?}", url.credentials).contains("hunter2"));
         assert!(url.to_string().contains(":***@"));
     }
-    for wrong in [
-        "redis://me:hunter2@h:x",
-        "redis://me:hunter2",
-        "redis:/me:hunter2@h",
-    ] {
+    for wrong in ["redis://me:hunter2@h:x", "redis://me:hunter2", "redis:/me:hunter2@h"] {
         let error = wrong.parse::<RedisUrl>().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }

@@ -8,10 +8,7 @@ use crate::server::{Server, config, connect};
 const PASSWORD: &str = "correct/horse@battery";
 
 fn key() -> TokenKey {
-    TokenKey {
-        site: "main".into(),
-        jti: fresh_id(),
-    }
+    TokenKey { site: "main".into(), jti: fresh_id() }
 }
 
 #[tokio::test]
@@ -24,10 +21,7 @@ async fn a_password_is_used_and_a_wrong_one_is_refused() {
     ] {
         assert_eq!(connect(&url).tokens.take(&key()).await.unwrap(), None);
     }
-    for url in [
-        format!("redis://:wrong-one@{host}"),
-        format!("redis://{host}"),
-    ] {
+    for url in [format!("redis://:wrong-one@{host}"), format!("redis://{host}")] {
         let error = connect(&url).tokens.take(&key()).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::NotApplied);
         assert!(!format!("{error} {error:?}").contains("wrong-one"));
@@ -37,10 +31,7 @@ async fn a_password_is_used_and_a_wrong_one_is_refused() {
 #[tokio::test]
 async fn a_password_is_not_shown() {
     let server = Server::start_with(&["--requirepass", PASSWORD]);
-    let url = format!(
-        "redis://:correct%2Fhorse%40battery@127.0.0.1:{}",
-        server.port
-    );
+    let url = format!("redis://:correct%2Fhorse%40battery@127.0.0.1:{}", server.port);
     let backend = connect(&url);
     backend.tokens.take(&key()).await.unwrap();
     let shown = format!("{backend:?} {:?}", config(&url));
@@ -56,8 +47,5 @@ fn outside_a_runtime_no_backend_is_made() {
 #[tokio::test]
 async fn calls_need_some_time() {
     let config = config("redis://127.0.0.1:1").call_timeout(std::time::Duration::ZERO);
-    assert_eq!(
-        RedisBackend::connect(config).unwrap_err(),
-        ConnectError::CallTimeout
-    );
+    assert_eq!(RedisBackend::connect(config).unwrap_err(), ConnectError::CallTimeout);
 }

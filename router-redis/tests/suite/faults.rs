@@ -22,11 +22,7 @@ fn open(backend: &Backend) -> (Arc<dyn BusLink>, Arc<Heard>) {
 }
 
 fn key() -> RecordKey {
-    RecordKey {
-        kind: RecordKind::Session,
-        site: "main".into(),
-        id: fresh_id(),
-    }
+    RecordKey { kind: RecordKind::Session, site: "main".into(), id: fresh_id() }
 }
 
 async fn publishes(link: &dyn BusLink, subject: &Subject) -> Result<(), BackendError> {
@@ -35,18 +31,10 @@ async fn publishes(link: &dyn BusLink, subject: &Subject) -> Result<(), BackendE
 
 /// Waits until the link works in both directions again, and has said that it was away.
 async fn recovers(link: &dyn BusLink, heard: &Heard, subject: &Subject, away: u64) {
-    heard
-        .until("the notice", |heard| {
-            (heard.resubscriptions() > away).then_some(())
-        })
-        .await;
+    heard.until("the notice", |heard| (heard.resubscriptions() > away).then_some(())).await;
     let before = heard.on(subject).len();
     eventually("a publish", async || publishes(link, subject).await.ok()).await;
-    heard
-        .until("a frame", |heard| {
-            (heard.on(subject).len() > before).then_some(())
-        })
-        .await;
+    heard.until("a frame", |heard| (heard.on(subject).len() > before).then_some(())).await;
 }
 
 #[tokio::test]
@@ -54,38 +42,25 @@ async fn a_killed_server_fails_calls_fast_and_a_new_one_is_found() {
     let mut server = Server::start();
     let backend = connect(&server.url());
     let (link, heard) = open(&backend);
-    let (before, meanwhile) = (
-        Subject::Namespace(fresh_ns()),
-        Subject::Namespace(fresh_ns()),
-    );
+    let (before, meanwhile) = (Subject::Namespace(fresh_ns()), Subject::Namespace(fresh_ns()));
     link.subscribe(before.clone()).await.unwrap();
     server.kill();
     // Until the loss is noticed the outcome is unknown; from then on it is known, and at once.
     eventually("the loss to be noticed", async || {
         let begun = Instant::now();
         let error = publishes(&*link, &before).await.unwrap_err();
-        assert!(
-            begun.elapsed() < Duration::from_secs(5),
-            "a call hung: {:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(5), "a call hung: {:?}", begun.elapsed());
         (error.kind() == BackendErrorKind::NotApplied).then_some(())
     })
     .await;
     let not_yet = link.subscribe(meanwhile.clone()).await.unwrap_err();
     assert_ne!(not_yet.kind(), BackendErrorKind::Corrupt);
-    link.unsubscribe(Subject::Namespace(fresh_ns()))
-        .await
-        .unwrap();
+    link.unsubscribe(Subject::Namespace(fresh_ns())).await.unwrap();
     server.run_again();
     recovers(&*link, &heard, &before, 0).await;
     recovers(&*link, &heard, &meanwhile, 0).await;
     let key = key();
-    backend
-        .records
-        .write(&key, None, "x".into(), LONG)
-        .await
-        .unwrap();
+    backend.records.write(&key, None, "x".into(), LONG).await.unwrap();
 }
 
 #[tokio::test]
@@ -110,10 +85,7 @@ async fn killed_subscriptions_are_made_anew_each_time() {
     link.subscribe(subject.clone()).await.unwrap();
     for _ in 0..5 {
         let away = heard.resubscriptions();
-        assert_eq!(
-            server.cli(&["client", "kill", "type", "pubsub"]).trim(),
-            "1"
-        );
+        assert_eq!(server.cli(&["client", "kill", "type", "pubsub"]).trim(), "1");
         recovers(&*link, &heard, &subject, away).await;
     }
 }
@@ -129,9 +101,7 @@ async fn a_reconnect_replaces_every_connection() {
     let clients = || -> Vec<String> {
         let list = server.cli(&["client", "list"]);
         let ours = list.lines().filter(|line| !line.contains("cmd=client"));
-        ours.filter_map(|line| line.split(' ').next())
-            .map(str::to_owned)
-            .collect()
+        ours.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
     };
     let old = clients();
     assert_eq!(old.len(), 2, "one for calls and one for subscriptions");
@@ -149,9 +119,7 @@ async fn a_dropped_backend_leaves_no_connection() {
     let server = Server::start();
     let backend = connect(&server.url());
     let (link, _) = open(&backend);
-    link.subscribe(Subject::Namespace(fresh_ns()))
-        .await
-        .unwrap();
+    link.subscribe(Subject::Namespace(fresh_ns())).await.unwrap();
     backend.records.load(&key()).await.unwrap();
     drop((link, backend));
     eventually("the connections to be gone", async || {
@@ -166,22 +134,14 @@ async fn a_flushed_script_cache_is_survived() {
     let backend = connect(&server.url());
     let (link, _) = open(&backend);
     let node = fresh_ns().node(0);
-    let lease = backend
-        .registry
-        .acquire(&node, &holder("a"), None, LONG)
-        .await
-        .unwrap();
+    let lease = backend.registry.acquire(&node, &holder("a"), None, LONG).await.unwrap();
     for _ in 0..3 {
         server.cli(&["script", "flush", "sync"]);
         link.append(&node, "x".into(), 9).await.unwrap();
         server.cli(&["script", "flush", "sync"]);
         backend.registry.renew(&lease, LONG).await.unwrap();
     }
-    assert_eq!(
-        link.take(&lease, None, 9).await.unwrap().len(),
-        3,
-        "each was appended once"
-    );
+    assert_eq!(link.take(&lease, None, 9).await.unwrap().len(), 3, "each was appended once");
 }
 
 #[tokio::test]
@@ -192,11 +152,7 @@ async fn a_frozen_server_leaves_the_outcome_unknown_within_the_limit() {
     let (link, heard) = open(&backend);
     let (subject, key) = (Subject::Namespace(fresh_ns()), key());
     link.subscribe(subject.clone()).await.unwrap();
-    backend
-        .records
-        .write(&key, None, "x".into(), LONG)
-        .await
-        .unwrap();
+    backend.records.write(&key, None, "x".into(), LONG).await.unwrap();
     server.freeze();
     let begun = Instant::now();
     let error = publishes(&*link, &subject).await.unwrap_err();
@@ -226,17 +182,9 @@ async fn a_server_without_memory_refuses_writes_and_serves_the_rest() {
     let (link, heard) = open(&backend);
     let (subject, key) = (Subject::Namespace(fresh_ns()), key());
     link.subscribe(subject.clone()).await.unwrap();
-    let version = backend
-        .records
-        .write(&key, None, "x".into(), LONG)
-        .await
-        .unwrap();
+    let version = backend.records.write(&key, None, "x".into(), LONG).await.unwrap();
     server.cli(&["config", "set", "maxmemory", "1"]);
-    match backend
-        .records
-        .write(&key, Some(version), "y".into(), LONG)
-        .await
-    {
+    match backend.records.write(&key, Some(version), "y".into(), LONG).await {
         Err(WriteError::Backend(error)) => assert_eq!(error.kind(), BackendErrorKind::NotApplied),
         other => panic!("{other:?}"),
     }
@@ -252,11 +200,7 @@ async fn a_server_that_lost_its_data_gives_no_old_incarnation() {
     let node = fresh_ns().node(0);
     let mut last = None;
     for _ in 0..20 {
-        let lease = backend
-            .registry
-            .acquire(&node, &holder("a"), None, LONG)
-            .await
-            .unwrap();
+        let lease = backend.registry.acquire(&node, &holder("a"), None, LONG).await.unwrap();
         assert!(Some(lease.incarnation) > last);
         last = Some(lease.incarnation);
         server.cli(&["flushall"]);
@@ -268,17 +212,8 @@ async fn a_lost_list_of_nodes_is_made_good_by_a_renewal() {
     let server = Server::start();
     let backend = connect(&server.url());
     let ns = fresh_ns();
-    let lease = backend
-        .registry
-        .acquire(&ns.node(4), &holder("a"), None, LONG)
-        .await
-        .unwrap();
-    assert_eq!(
-        server
-            .cli(&["del", &format!("whisk:{{{ns}}}:nodes")])
-            .trim(),
-        "1"
-    );
+    let lease = backend.registry.acquire(&ns.node(4), &holder("a"), None, LONG).await.unwrap();
+    assert_eq!(server.cli(&["del", &format!("whisk:{{{ns}}}:nodes")]).trim(), "1");
     assert!(backend.registry.nodes(&ns).await.unwrap().is_empty());
     backend.registry.renew(&lease, LONG).await.unwrap();
     assert_eq!(backend.registry.nodes(&ns).await.unwrap()[0].lease, lease);
@@ -295,11 +230,7 @@ async fn a_foreign_value_under_our_name_is_corrupt() {
         Err(AppendError::Backend(error)) => assert_eq!(error.kind(), BackendErrorKind::Corrupt),
         other => panic!("{other:?}"),
     }
-    match backend
-        .registry
-        .acquire(&node, &holder("a"), None, LONG)
-        .await
-    {
+    match backend.registry.acquire(&node, &holder("a"), None, LONG).await {
         Err(AcquireError::Backend(error)) => assert_eq!(error.kind(), BackendErrorKind::Corrupt),
         other => panic!("{other:?}"),
     }
@@ -311,23 +242,11 @@ async fn every_key_has_a_time_to_live() {
     let backend = connect(&server.url());
     let (link, _) = open(&backend);
     let node = fresh_ns().node(0);
-    let lease = backend
-        .registry
-        .acquire(&node, &holder("a"), None, LONG)
-        .await
-        .unwrap();
+    let lease = backend.registry.acquire(&node, &holder("a"), None, LONG).await.unwrap();
     link.append(&node, "x".into(), 9).await.unwrap();
     link.take(&lease, None, 9).await.unwrap();
-    backend
-        .records
-        .write(&key(), None, "x".into(), LONG)
-        .await
-        .unwrap();
-    backend
-        .secrets
-        .share("name", "x".into(), LONG)
-        .await
-        .unwrap();
+    backend.records.write(&key(), None, "x".into(), LONG).await.unwrap();
+    backend.secrets.share("name", "x".into(), LONG).await.unwrap();
     let keys = server.cli(&["keys", "*"]);
     assert_eq!(keys.lines().count(), 6, "{keys}");
     for key in keys.lines() {
@@ -338,24 +257,15 @@ async fn every_key_has_a_time_to_live() {
 #[tokio::test]
 async fn two_prefixes_do_not_meet() {
     let server = Server::start();
-    let (one, other) = (
-        connect(&server.url()),
-        connect(&format!("{}?prefix=other", server.url())),
-    );
+    let (one, other) = (connect(&server.url()), connect(&format!("{}?prefix=other", server.url())));
     let subject = Subject::Namespace(fresh_ns());
     let ((here, heard), (there, _)) = (open(&one), open(&other));
     here.subscribe(subject.clone()).await.unwrap();
-    there
-        .publish(subject.clone(), "foreign".into())
-        .await
-        .unwrap();
+    there.publish(subject.clone(), "foreign".into()).await.unwrap();
     here.publish(subject.clone(), "own".into()).await.unwrap();
     heard.hears(&subject, b"own").await;
     assert_eq!(heard.on(&subject).len(), 1);
     let key = key();
-    one.records
-        .write(&key, None, "x".into(), LONG)
-        .await
-        .unwrap();
+    one.records.write(&key, None, "x".into(), LONG).await.unwrap();
     assert_eq!(other.records.load(&key).await.unwrap(), None);
 }

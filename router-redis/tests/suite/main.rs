@@ -4,11 +4,7 @@
 //! Each test runs its own code against a `redis-server` on a free port of loopback. The promises
 //! share one server and one cluster, the faults have one of their own each.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests fail as tests do"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod auth;
 mod cluster;
@@ -16,3 +12,4 @@ mod faults;
 mod promises;
 mod sentinel;
 mod server;
+mod tls;

@@ -9,10 +9,7 @@ mod single {
 
     async fn two() -> Two {
         let url = crate::server::shared_server().url();
-        Two {
-            first: connect(&url),
-            second: connect(&url),
-        }
+        Two { first: connect(&url), second: connect(&url) }
     }
 
     router_core::conformance_suite!(two());
@@ -23,10 +20,7 @@ mod cluster {
 
     async fn two() -> Two {
         let url = crate::server::shared_cluster().url();
-        Two {
-            first: connect(&url),
-            second: connect(&url),
-        }
+        Two { first: connect(&url), second: connect(&url) }
     }
 
     router_core::conformance_suite!(two());

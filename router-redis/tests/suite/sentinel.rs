@@ -22,26 +22,16 @@ async fn the_new_master_is_found_after_a_failover() {
         (info.contains("state=online") && known.contains(&replica.port.to_string())).then_some(())
     })
     .await;
-    let backend = connect(&format!(
-        "redis+sentinel://localhost:1,127.0.0.1:{}/mymaster",
-        sentinel.port
-    ));
+    let backend =
+        connect(&format!("redis+sentinel://localhost:1,127.0.0.1:{}/mymaster", sentinel.port));
     let heard = Arc::new(Heard::default());
     let link = backend.bus.open(heard.clone());
     let subject = Subject::Namespace(fresh_ns());
     link.subscribe(subject.clone()).await.unwrap();
     let node = fresh_ns().node(0);
-    backend
-        .registry
-        .acquire(&node, &holder("a"), None, LONG)
-        .await
-        .unwrap();
+    backend.registry.acquire(&node, &holder("a"), None, LONG).await.unwrap();
     eventually("the replica to have it", async || {
-        master
-            .cli(&["wait", "1", "1000"])
-            .trim()
-            .eq("1")
-            .then_some(())
+        master.cli(&["wait", "1", "1000"]).trim().eq("1").then_some(())
     })
     .await;
     master.kill();
@@ -62,14 +52,8 @@ async fn the_new_master_is_found_after_a_failover() {
 async fn a_name_that_no_sentinel_knows_is_no_master() {
     let master = Server::start();
     let sentinel = Server::start_sentinel(master.port);
-    let backend = connect(&format!(
-        "redis+sentinel://127.0.0.1:{}/other",
-        sentinel.port
-    ));
-    let key = TokenKey {
-        site: "main".into(),
-        jti: "x".into(),
-    };
+    let backend = connect(&format!("redis+sentinel://127.0.0.1:{}/other", sentinel.port));
+    let key = TokenKey { site: "main".into(), jti: "x".into() };
     let error = backend.tokens.take(&key).await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::NotApplied);
 }

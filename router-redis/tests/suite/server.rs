@@ -41,6 +41,8 @@ pub(crate) fn shared_cluster() -> &'static Cluster {
 /// One server.
 pub(crate) struct Server {
     pub(crate) port: u16,
+    /// The option that names the port.
+    listens: &'static str,
     args: Vec<String>,
     dir: TempDir,
     process: Option<Process>,
@@ -58,17 +60,27 @@ impl Server {
         Self::start_with(&[])
     }
 
+    /// A server that speaks TLS alone, with this certificate and key.
+    pub(crate) fn start_tls(cert: &str, key: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("cert.pem"), cert).unwrap();
+        std::fs::write(dir.path().join("key.pem"), key).unwrap();
+        let args = ["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"];
+        let rest = ["--tls-auth-clients", "no", "--tls-ca-cert-file", "cert.pem"];
+        let args = [&args[..], &rest].concat().into_iter().map(str::to_owned).collect();
+        let mut server =
+            Self { port: free_port(), listens: "--tls-port", args, dir, process: None };
+        assert!(server.try_run(), "redis-server did not come up: {}", server.log());
+        server
+    }
+
     pub(crate) fn start_with(args: &[&str]) -> Self {
         // Another process may take a free port first: then another one is tried.
         for _ in 0..10 {
             let dir = tempfile::tempdir().unwrap();
             let args = args.iter().map(ToString::to_string).collect();
-            let mut server = Self {
-                port: free_port(),
-                args,
-                dir,
-                process: None,
-            };
+            let mut server =
+                Self { port: free_port(), listens: "--port", args, dir, process: None };
             if server.try_run() {
                 return server;
             }
@@ -86,54 +98,34 @@ impl Server {
         );
         std::fs::write(dir.path().join("sentinel.conf"), watched).unwrap();
         let args = vec!["sentinel.conf".to_owned(), "--sentinel".into()];
-        let mut sentinel = Self {
-            port: free_port(),
-            args,
-            dir,
-            process: None,
-        };
-        assert!(
-            sentinel.try_run(),
-            "the Sentinel did not come up: {}",
-            sentinel.log()
-        );
+        let mut sentinel = Self { port: free_port(), listens: "--port", args, dir, process: None };
+        assert!(sentinel.try_run(), "the Sentinel did not come up: {}", sentinel.log());
         sentinel
     }
 
     /// Starts the server that was killed, on its port and with nothing in it.
     pub(crate) fn run_again(&mut self) {
-        assert!(
-            self.try_run(),
-            "redis-server did not come up again: {}",
-            self.log()
-        );
+        assert!(self.try_run(), "redis-server did not come up again: {}", self.log());
     }
 
     fn try_run(&mut self) -> bool {
+        // An absent log tells from the log of a former life.
+        drop(std::fs::remove_file(self.dir.path().join("log")));
         let mut shell = Command::new("sh")
-            .args([
-                "-c",
-                r#""$@" & pid=$!; echo $pid; read -r _; kill -9 $pid"#,
-                "sh",
-            ])
+            .args(["-c", r#""$@" & pid=$!; echo $pid; read -r _; kill -9 $pid"#, "sh"])
             .arg(binary("redis-server"))
             .args(&self.args)
             .args([
                 "--port",
+                "0",
+                self.listens,
                 &self.port.to_string(),
                 "--bind",
                 "127.0.0.1",
                 "--save",
                 "",
             ])
-            .args([
-                "--appendonly",
-                "no",
-                "--daemonize",
-                "no",
-                "--logfile",
-                "log",
-            ])
+            .args(["--appendonly", "no", "--daemonize", "no", "--logfile", "log"])
             .args(["--enable-debug-command", "local"])
             .current_dir(self.dir.path())
             .stdin(Stdio::piped())
@@ -142,9 +134,7 @@ impl Server {
             .spawn()
             .unwrap();
         let mut pid = String::new();
-        BufReader::new(shell.stdout.take().unwrap())
-            .read_line(&mut pid)
-            .unwrap();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
         let pid = pid.trim().to_owned();
         let alive = format!("/proc/{pid}");
         let begun = Instant::now();
@@ -168,14 +158,9 @@ impl Server {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
             return false;
         };
-        stream
-            .set_read_timeout(Some(Duration::from_secs(1)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let mut answer = [0; 8192];
-        let pid = self
-            .process
-            .as_ref()
-            .map(|process| format!("process_id:{}", process.pid));
+        let pid = self.process.as_ref().map(|process| format!("process_id:{}", process.pid));
         stream.write_all(b"INFO server\r\n").is_ok()
             && stream.read(&mut answer).is_ok_and(|read| {
                 pid.is_some_and(|pid| String::from_utf8_lossy(&answer[..read]).contains(&pid))
@@ -204,13 +189,7 @@ impl Server {
 
     fn signal(&self, signal: &str) {
         let pid = &self.process.as_ref().unwrap().pid;
-        assert!(
-            Command::new("kill")
-                .args([signal, pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
     }
 
     /// What `redis-cli` prints for this command.
@@ -234,19 +213,12 @@ impl Cluster {
     pub(crate) fn start() -> Self {
         let masters: Vec<_> = (0..3).map(|_| Self::start_node()).collect();
         let mut args = vec!["--cluster".to_owned(), "create".into()];
-        args.extend(
-            masters
-                .iter()
-                .map(|master| format!("127.0.0.1:{}", master.port)),
-        );
+        args.extend(masters.iter().map(|master| format!("127.0.0.1:{}", master.port)));
         args.push("--cluster-yes".into());
         cli(&args.iter().map(String::as_str).collect::<Vec<_>>());
         let begun = Instant::now();
         for master in &masters {
-            while !master
-                .cli(&["cluster", "info"])
-                .contains("cluster_state:ok")
-            {
+            while !master.cli(&["cluster", "info"]).contains("cluster_state:ok") {
                 assert!(begun.elapsed() < DEADLINE, "the cluster did not form");
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -267,28 +239,18 @@ impl Cluster {
     }
 
     pub(crate) fn url(&self) -> String {
-        let hosts: Vec<_> = self
-            .masters
-            .iter()
-            .map(|master| format!("127.0.0.1:{}", master.port))
-            .collect();
+        let hosts: Vec<_> =
+            self.masters.iter().map(|master| format!("127.0.0.1:{}", master.port)).collect();
         format!("redis+cluster://{}", hosts.join(","))
     }
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn cli(args: &[&str]) -> String {
-    let output = Command::new(binary("redis-cli"))
-        .args(args)
-        .output()
-        .unwrap();
+    let output = Command::new(binary("redis-cli")).args(args).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "redis-cli {args:?}: {text}");
     text
@@ -297,10 +259,7 @@ fn cli(args: &[&str]) -> String {
 /// # Panics
 /// When the program is not installed: a test that needs it is never skipped.
 fn binary(name: &'static str) -> &'static str {
-    let found = Command::new(name)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
+    let found = Command::new(name).arg("--version").stdout(Stdio::null()).status();
     assert!(
         found.is_ok_and(|status| status.success()),
         "{name} is missing; `cargo xtask setup` installs what the tests need"

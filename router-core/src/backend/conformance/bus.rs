@@ -63,9 +63,7 @@ pub async fn one_publishers_frames_arrive_in_order(two: Two) {
     let publish = async |backend: &Backend, name: &str| {
         let (link, _) = open(backend);
         for round in 0..FRAMES {
-            link.publish(subject.clone(), text(format!("{name} {round}")))
-                .await
-                .unwrap();
+            link.publish(subject.clone(), text(format!("{name} {round}"))).await.unwrap();
         }
     };
     tokio::join!(publish(&two.first, "a"), publish(&two.second, "b"));
@@ -87,10 +85,7 @@ pub async fn a_confirmed_subscription_misses_nothing(two: Two) {
     for round in 0..200 {
         let subject = Subject::Node(ns.node(round));
         listener.subscribe(subject.clone()).await.unwrap();
-        publisher
-            .publish(subject.clone(), text(round))
-            .await
-            .unwrap();
+        publisher.publish(subject.clone(), text(round)).await.unwrap();
         heard.hears(&subject, round.to_string().as_bytes()).await;
     }
 }
@@ -108,20 +103,14 @@ pub async fn a_second_subscription_doubles_nothing(two: Two) {
 
 pub async fn subjects_do_not_meet(two: Two) {
     let ns = fresh_ns();
-    let subjects = [
-        Subject::Namespace(ns.clone()),
-        Subject::Node(ns.node(0)),
-        Subject::Node(ns.node(1)),
-    ];
+    let subjects =
+        [Subject::Namespace(ns.clone()), Subject::Node(ns.node(0)), Subject::Node(ns.node(1))];
     let ((listener, heard), (publisher, _)) = (open(&two.first), open(&two.second));
     for subject in &subjects {
         listener.subscribe(subject.clone()).await.unwrap();
     }
     for (round, subject) in subjects.iter().enumerate() {
-        publisher
-            .publish(subject.clone(), text(round))
-            .await
-            .unwrap();
+        publisher.publish(subject.clone(), text(round)).await.unwrap();
     }
     for (round, subject) in subjects.iter().enumerate() {
         heard.hears(subject, round.to_string().as_bytes()).await;
@@ -138,10 +127,7 @@ pub async fn frames_of_every_size_arrive_whole(two: Two) {
         .map(|size| (0..size).map(|at: usize| at.to_le_bytes()[0]).collect())
         .collect();
     for frame in &sent {
-        publisher
-            .publish(subject.clone(), frame.clone())
-            .await
-            .unwrap();
+        publisher.publish(subject.clone(), frame.clone()).await.unwrap();
     }
     let all = |heard: &Heard| Some(heard.on(&subject)).filter(|all| all.len() == sent.len());
     let all = heard.until("all frames", all).await;
@@ -154,10 +140,7 @@ pub async fn a_dropped_link_listens_no_longer(two: Two) {
     dropped.subscribe(subject.clone()).await.unwrap();
     stayer.subscribe(subject.clone()).await.unwrap();
     drop(dropped);
-    stayer
-        .publish(subject.clone(), text("after"))
-        .await
-        .unwrap();
+    stayer.publish(subject.clone(), text("after")).await.unwrap();
     witness.hears(&subject, b"after").await;
     assert!(silent.on(&subject).is_empty());
 }
@@ -171,16 +154,9 @@ pub async fn a_reconnect_is_announced_and_keeps_the_subscriptions(two: Two) {
     }
     assert_eq!(heard.resubscriptions(), 0);
     listener.reconnect();
-    heard
-        .until("the notice", |heard| {
-            (heard.resubscriptions() > 0).then_some(())
-        })
-        .await;
+    heard.until("the notice", |heard| (heard.resubscriptions() > 0).then_some(())).await;
     for subject in &subjects {
-        publisher
-            .publish(subject.clone(), text("again"))
-            .await
-            .unwrap();
+        publisher.publish(subject.clone(), text("again")).await.unwrap();
         heard.hears(subject, b"again").await;
         assert_eq!(heard.on(subject).len(), 1, "no subscription was doubled");
     }

@@ -146,33 +146,17 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
 /// Returns when whatever was given `ttl` to live before this call is past it, by the store's own
 /// clock: a record of the same time to live, written now, is seen to expire.
 pub async fn outlive(backend: &Backend, ttl: Duration) {
-    let key = RecordKey {
-        kind: RecordKind::Session,
-        site: "clock".into(),
-        id: fresh_id(),
-    };
-    backend
-        .records
-        .write(&key, None, Bytes::new(), ttl)
-        .await
-        .unwrap();
+    let key = RecordKey { kind: RecordKind::Session, site: "clock".into(), id: fresh_id() };
+    backend.records.write(&key, None, Bytes::new(), ttl).await.unwrap();
     eventually("the clock's record to expire", async || {
-        backend
-            .records
-            .load(&key)
-            .await
-            .unwrap()
-            .is_none()
-            .then_some(())
+        backend.records.load(&key).await.unwrap().is_none().then_some(())
     })
     .await;
 }
 
 /// A namespace that nobody else uses.
 pub fn fresh_ns() -> Namespace {
-    format!("t{:016x}", getrandom::u64().unwrap())
-        .parse()
-        .unwrap()
+    format!("t{:016x}", getrandom::u64().unwrap()).parse().unwrap()
 }
 
 /// A text that nobody else uses.
@@ -215,11 +199,7 @@ impl Heard {
     /// All frames heard on `subject` so far, in order.
     pub fn on(&self, subject: &Subject) -> Vec<Bytes> {
         let frames = self.frames.lock().unwrap();
-        frames
-            .iter()
-            .filter(|(on, _)| on == subject)
-            .map(|(_, frame)| frame.clone())
-            .collect()
+        frames.iter().filter(|(on, _)| on == subject).map(|(_, frame)| frame.clone()).collect()
     }
 
     /// How often the link told that it had subscribed anew.

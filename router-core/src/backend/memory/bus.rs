@@ -60,11 +60,7 @@ impl Subscribers {
         let Some(listeners) = self.subjects.get_mut(subject) else {
             return;
         };
-        *listeners = listeners
-            .iter()
-            .filter(|(id, _)| *id != link)
-            .cloned()
-            .collect();
+        *listeners = listeners.iter().filter(|(id, _)| *id != link).cloned().collect();
         if listeners.is_empty() {
             self.subjects.remove(subject);
         }
@@ -90,11 +86,7 @@ impl BusBackend for MemoryHub {
         let mut state = self.lock();
         let id = LinkId(state.next_number());
         state.bus.links.insert(id, sink.clone());
-        Arc::new(MemoryLink {
-            hub: self.clone(),
-            id,
-            sink,
-        })
+        Arc::new(MemoryLink { hub: self.clone(), id, sink })
     }
 }
 
@@ -107,9 +99,7 @@ struct MemoryLink {
 
 impl fmt::Debug for MemoryLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryLink")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryLink").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -139,24 +129,14 @@ impl MemoryLink {
         frame: Bytes,
         max: usize,
     ) -> Result<Incarnation, AppendError> {
-        let incarnation = state
-            .leases
-            .get(to)
-            .ok_or(AppendError::NodeGone)?
-            .incarnation;
+        let incarnation = state.leases.get(to).ok_or(AppendError::NodeGone)?.incarnation;
         let id = EntryId(state.next_number(), 0);
-        let entry = Entry {
-            id,
-            incarnation,
-            frame,
-        };
+        let entry = Entry { id, incarnation, frame };
         match state.streams.get(to) {
             Some(stream) if stream.len() >= max => return Err(AppendError::Full),
             Some(stream) => stream.push_back(entry),
             None if max == 0 => return Err(AppendError::Full),
-            None => state
-                .streams
-                .insert(to.clone(), VecDeque::from([entry]), STREAM_TTL),
+            None => state.streams.insert(to.clone(), VecDeque::from([entry]), STREAM_TTL),
         }
         state.streams.touch(to, STREAM_TTL);
         Ok(incarnation)

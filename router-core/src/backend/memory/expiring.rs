@@ -23,10 +23,7 @@ pub(super) struct Expiring<K, V> {
 
 impl<K, V> Default for Expiring<K, V> {
     fn default() -> Self {
-        Self {
-            entries: HashMap::new(),
-            sweep_at: SWEEP_MIN,
-        }
+        Self { entries: HashMap::new(), sweep_at: SWEEP_MIN }
     }
 }
 

@@ -33,9 +33,7 @@ impl RecordStore for MemoryHub {
                 return Err(WriteError::Conflict);
             }
             let version = state.next_number();
-            state
-                .records
-                .insert(key.clone(), Record { version, body }, ttl);
+            state.records.insert(key.clone(), Record { version, body }, ttl);
             Ok(version)
         })
     }

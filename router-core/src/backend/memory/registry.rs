@@ -22,9 +22,7 @@ pub(super) struct Held {
 impl State {
     /// Whether the lease is live and this life's.
     pub(super) fn holds(&mut self, lease: &Lease) -> bool {
-        self.leases
-            .get(&lease.node)
-            .is_some_and(|held| held.incarnation == lease.incarnation)
+        self.leases.get(&lease.node).is_some_and(|held| held.incarnation == lease.incarnation)
     }
 }
 
@@ -44,15 +42,9 @@ impl Registry for MemoryHub {
                 return Err(AcquireError::Held(Box::new(held.holder.clone())));
             }
             let incarnation = Incarnation(state.next_number());
-            let held = Held {
-                incarnation,
-                holder: holder.clone(),
-            };
+            let held = Held { incarnation, holder: holder.clone() };
             state.leases.insert(node.clone(), held, ttl);
-            Ok(Lease {
-                node: node.clone(),
-                incarnation,
-            })
+            Ok(Lease { node: node.clone(), incarnation })
         })
     }
 
@@ -92,10 +84,7 @@ impl Registry for MemoryHub {
                 .iter()
                 .filter(|(node, _)| node.ns == *ns)
                 .map(|(node, held)| NodeEntry {
-                    lease: Lease {
-                        node: node.clone(),
-                        incarnation: held.incarnation,
-                    },
+                    lease: Lease { node: node.clone(), incarnation: held.incarnation },
                     holder: held.holder.clone(),
                 })
                 .collect();

@@ -12,10 +12,7 @@ use crate::backend::{
 
 async fn two() -> Two {
     let hub = MemoryHub::new();
-    Two {
-        first: hub.backend(),
-        second: hub.backend(),
-    }
+    Two { first: hub.backend(), second: hub.backend() }
 }
 
 crate::conformance_suite!(two());
@@ -26,26 +23,15 @@ async fn a_cut_hub_takes_no_call() {
     let backend = hub.backend();
     let link = backend.bus.open(Arc::new(Heard::default()));
     let node = fresh_ns().node(0);
-    backend
-        .registry
-        .acquire(&node, &holder("a"), None, LONG)
-        .await
-        .unwrap();
+    backend.registry.acquire(&node, &holder("a"), None, LONG).await.unwrap();
     hub.cut(true);
-    let published = link
-        .publish(Subject::Node(node.clone()), "x".into())
-        .await
-        .unwrap_err();
+    let published = link.publish(Subject::Node(node.clone()), "x".into()).await.unwrap_err();
     assert_eq!(published.kind(), BackendErrorKind::NotApplied);
     let appended = link.append(&node, "x".into(), 9).await.unwrap_err();
     assert!(
         matches!(appended, AppendError::Backend(error) if error.kind() == BackendErrorKind::NotApplied)
     );
-    let acquired = backend
-        .registry
-        .acquire(&node, &holder("b"), None, LONG)
-        .await
-        .unwrap_err();
+    let acquired = backend.registry.acquire(&node, &holder("b"), None, LONG).await.unwrap_err();
     assert!(matches!(acquired, AcquireError::Backend(_)));
     hub.cut(false);
     link.append(&node, "x".into(), 9).await.unwrap();
@@ -71,10 +57,7 @@ async fn a_mended_hub_has_all_subscriptions_and_says_so() {
     for subject in [&before, &meanwhile, &left] {
         link.publish(subject.clone(), "x".into()).await.unwrap();
     }
-    assert_eq!(
-        (heard.on(&before).len(), heard.on(&meanwhile).len()),
-        (1, 1)
-    );
+    assert_eq!((heard.on(&before).len(), heard.on(&meanwhile).len()), (1, 1));
     assert!(heard.on(&left).is_empty());
 }
 
@@ -82,9 +65,7 @@ async fn a_mended_hub_has_all_subscriptions_and_says_so() {
 async fn a_dropped_link_leaves_nothing_behind() {
     let hub = MemoryHub::new();
     let link = hub.backend().bus.open(Arc::new(Heard::default()));
-    link.subscribe(Subject::Namespace(fresh_ns()))
-        .await
-        .unwrap();
+    link.subscribe(Subject::Namespace(fresh_ns())).await.unwrap();
     drop(link);
     assert!(hub.lock().bus.is_empty());
 }

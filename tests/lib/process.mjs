@@ -27,7 +27,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
  * @param {string} name as in the crate: "hello-world"
  */
 export function bin(name) {
-  const path = join(process.env.WHISK_BIN_DIR ?? join(ROOT, 'target', 'debug'), name);
+  const path = join(process.env.TEST_BIN_DIR ?? join(ROOT, 'target', 'debug'), name);
   assert.ok(existsSync(path), `${path} is missing: run cargo build --workspace --bins first`);
   return path;
 }

@@ -17,7 +17,9 @@ const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 #[non_exhaustive]
 pub enum OpenError {
     /// The URL names no backend.
-    #[error("bus.url is `memory:`, or begins with redis:, rediss:, redis+sentinel: or redis+cluster:")]
+    #[error(
+        "bus.url is `memory:`, or begins with redis:, rediss:, redis+sentinel: or redis+cluster:"
+    )]
     Scheme,
     /// The URL is not well-formed.
     #[error("bus.url: {0}")]

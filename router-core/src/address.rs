@@ -46,10 +46,7 @@ impl Namespace {
 
     /// This namespace's node `nid`.
     pub fn node(&self, nid: impl Into<NodeId>) -> NodeAddress {
-        NodeAddress {
-            ns: self.clone(),
-            nid: nid.into(),
-        }
+        NodeAddress { ns: self.clone(), nid: nid.into() }
     }
 }
 
@@ -57,11 +54,7 @@ impl TryFrom<ByteString> for Namespace {
     type Error = AddressError;
 
     fn try_from(name: ByteString) -> Result<Self, AddressError> {
-        if is_namespace(name.as_bytes()) {
-            Ok(Self(name))
-        } else {
-            Err(AddressError::Namespace)
-        }
+        if is_namespace(name.as_bytes()) { Ok(Self(name)) } else { Err(AddressError::Namespace) }
     }
 }
 
@@ -90,10 +83,7 @@ impl fmt::Display for Namespace {
 /// # Panics
 /// When the literal is no namespace; in a `const` already while compiling.
 pub const fn ns(name: &'static str) -> Namespace {
-    assert!(
-        is_namespace(name.as_bytes()),
-        "a namespace is 1 to 32 of a-z, 0-9 and '-'"
-    );
+    assert!(is_namespace(name.as_bytes()), "a namespace is 1 to 32 of a-z, 0-9 and '-'");
     Namespace(ByteString::from_static(name))
 }
 
@@ -129,11 +119,7 @@ impl FromStr for NodeId {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let plain =
             text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-        text.parse()
-            .ok()
-            .filter(|_| plain)
-            .map(Self)
-            .ok_or(AddressError::NodeId)
+        text.parse().ok().filter(|_| plain).map(Self).ok_or(AddressError::NodeId)
     }
 }
 
@@ -171,14 +157,8 @@ impl TryFrom<ByteString> for TenantId {
 
     fn try_from(id: ByteString) -> Result<Self, AddressError> {
         let fits = (1..=TENANT_MAX).contains(&id.len())
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
-        if fits {
-            Ok(Self(id))
-        } else {
-            Err(AddressError::TenantId)
-        }
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+        if fits { Ok(Self(id)) } else { Err(AddressError::TenantId) }
     }
 }
 
@@ -215,10 +195,7 @@ pub struct NodeAddress {
 impl NodeAddress {
     /// The address of a tenant on this node.
     pub fn tenant(&self, tid: TenantId) -> Address {
-        Address {
-            ns: self.ns.clone(),
-            at: Some((self.nid, Some(tid))),
-        }
+        Address { ns: self.ns.clone(), at: Some((self.nid, Some(tid))) }
     }
 }
 
@@ -235,10 +212,7 @@ impl TryFrom<Address> for NodeAddress {
 
     fn try_from(address: Address) -> Result<Self, AddressError> {
         match address.at {
-            Some((nid, None)) => Ok(Self {
-                ns: address.ns,
-                nid,
-            }),
+            Some((nid, None)) => Ok(Self { ns: address.ns, nid }),
             Some((_, Some(_))) => Err(AddressError::TooManyParts),
             None => Err(AddressError::NodeId),
         }
@@ -293,10 +267,7 @@ impl From<Namespace> for Address {
 
 impl From<NodeAddress> for Address {
     fn from(node: NodeAddress) -> Self {
-        Self {
-            ns: node.ns,
-            at: Some((node.nid, None)),
-        }
+        Self { ns: node.ns, at: Some((node.nid, None)) }
     }
 }
 
@@ -315,10 +286,7 @@ impl FromStr for Address {
             Some(tid) => Some(tid.parse()?),
             None => None,
         };
-        Ok(Self {
-            ns,
-            at: Some((nid, tid)),
-        })
+        Ok(Self { ns, at: Some((nid, tid)) })
     }
 }
 
@@ -385,22 +353,13 @@ mod tests {
         for (text, error) in cases {
             assert_eq!(text.parse::<Address>(), Err(error), "{text:?}");
         }
-        assert_eq!(
-            "ws".repeat(17).parse::<Namespace>(),
-            Err(AddressError::Namespace)
-        );
-        assert_eq!(
-            "t".repeat(65).parse::<TenantId>(),
-            Err(AddressError::TenantId)
-        );
+        assert_eq!("ws".repeat(17).parse::<Namespace>(), Err(AddressError::Namespace));
+        assert_eq!("t".repeat(65).parse::<TenantId>(), Err(AddressError::TenantId));
     }
 
     #[test]
     fn a_node_address_is_exactly_two_parts() {
         assert_eq!("ws".parse::<NodeAddress>(), Err(AddressError::NodeId));
-        assert_eq!(
-            "ws/1/t".parse::<NodeAddress>(),
-            Err(AddressError::TooManyParts)
-        );
+        assert_eq!("ws/1/t".parse::<NodeAddress>(), Err(AddressError::TooManyParts));
     }
 }

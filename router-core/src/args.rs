@@ -38,10 +38,7 @@ pub struct PayloadError {
 
 impl Args {
     /// No arguments.
-    pub const EMPTY: Self = Self {
-        json: ByteString::new(),
-        attachments: Vec::new(),
-    };
+    pub const EMPTY: Self = Self { json: ByteString::new(), attachments: Vec::new() };
 
     /// Arguments from text that a decoder has already checked to be JSON values between commas.
     ///
@@ -55,10 +52,7 @@ impl Args {
     /// # Errors
     /// When the value cannot be written as JSON (a map with keys that are no strings).
     pub fn one<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            json: serde_json::to_string(value)?.into(),
-            attachments: Vec::new(),
-        })
+        Ok(Self { json: serde_json::to_string(value)?.into(), attachments: Vec::new() })
     }
 
     /// Several arguments, each a JSON value.
@@ -67,13 +61,8 @@ impl Args {
     /// When a value cannot be written as JSON.
     pub fn many<T: Serialize>(values: &[T]) -> Result<Self, serde_json::Error> {
         let text = serde_json::to_string(values)?;
-        let inner = text
-            .get(1..text.len().saturating_sub(1))
-            .unwrap_or_default();
-        Ok(Self {
-            json: inner.into(),
-            attachments: Vec::new(),
-        })
+        let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
+        Ok(Self { json: inner.into(), attachments: Vec::new() })
     }
 
     /// The arguments' text: JSON values between commas, without brackets.
@@ -109,11 +98,7 @@ impl Args {
     /// # Errors
     /// [`PayloadError`] names the path of the first fault.
     pub fn first<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let text = if self.json.is_empty() {
-            "null"
-        } else {
-            &*self.json
-        };
+        let text = if self.json.is_empty() { "null" } else { &*self.json };
         let mut deserializer = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut deserializer).map_err(PayloadError::at)
     }

@@ -5,7 +5,5 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Time since 1970. Used for what other processes read (expiry, rotation), never to measure.
 pub fn since_epoch() -> Duration {
     // A clock before 1970 reads as 1970: tokens then count as long expired, which fails closed.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -163,13 +163,9 @@ impl Frame {
                 },
                 &envelope.args,
             ),
-            Self::Reply(origin, reply, args) => (
-                Body::Reply {
-                    origin: origin.clone(),
-                    reply: reply.clone(),
-                },
-                args,
-            ),
+            Self::Reply(origin, reply, args) => {
+                (Body::Reply { origin: origin.clone(), reply: reply.clone() }, args)
+            }
         };
         let head = Head {
             json_len: args.json().len(),
@@ -192,45 +188,24 @@ impl Frame {
     /// # Errors
     /// [`FrameError`] when the bytes are no frame.
     pub(crate) fn decode(frame: &Bytes) -> Result<Self, FrameError> {
-        let line = frame
-            .iter()
-            .take(HEAD_MAX)
-            .position(|b| *b == b'\n')
-            .ok_or(FrameError::NoHead)?;
+        let line =
+            frame.iter().take(HEAD_MAX).position(|b| *b == b'\n').ok_or(FrameError::NoHead)?;
         let head: Head = serde_json::from_slice(&frame[..line]).map_err(FrameError::Head)?;
         let mut rest = frame.slice(line + 1..);
         let mut take = |length: usize| {
-            (length <= rest.len())
-                .then(|| rest.split_to(length))
-                .ok_or(FrameError::Body)
+            (length <= rest.len()).then(|| rest.split_to(length)).ok_or(FrameError::Body)
         };
         let json = ByteString::try_from(take(head.json_len)?).map_err(|_| FrameError::Body)?;
-        let attachments = head
-            .attachment_lens
-            .iter()
-            .map(|length| take(*length))
-            .collect::<Result<_, _>>()?;
+        let attachments =
+            head.attachment_lens.iter().map(|length| take(*length)).collect::<Result<_, _>>()?;
         if !rest.is_empty() {
             return Err(FrameError::Body);
         }
         let args = Args::from_checked_json(json, attachments);
         Ok(match head.body {
-            Body::Envelope {
-                kind,
-                event,
-                origin,
-                recipient,
-                id,
-                trace,
-            } => Self::Envelope(Envelope {
-                kind,
-                event,
-                origin,
-                recipient,
-                id,
-                trace,
-                args,
-            }),
+            Body::Envelope { kind, event, origin, recipient, id, trace } => {
+                Self::Envelope(Envelope { kind, event, origin, recipient, id, trace, args })
+            }
             Body::Reply { origin, reply } => Self::Reply(origin, reply, args),
         })
     }
@@ -283,12 +258,7 @@ mod tests {
     fn a_reply_reads_as_it_was_written() {
         let id = MessageIds::new().next();
         let error = Some(crate::RouteError::new("not_here", "nobody").into());
-        for reply in [
-            Reply::Received {
-                ids: vec![id.clone()],
-            },
-            Reply::Answer { id, error },
-        ] {
+        for reply in [Reply::Received { ids: vec![id.clone()] }, Reply::Answer { id, error }] {
             let frame = Frame::Reply("ws/3".parse().unwrap(), reply, Args::one(&1).unwrap());
             assert_eq!(Frame::decode(&frame.encode().unwrap()).unwrap(), frame);
         }
@@ -296,9 +266,7 @@ mod tests {
 
     #[test]
     fn a_cut_or_lengthened_frame_is_refused() {
-        let whole = Frame::Envelope(envelope(Args::one(&"text").unwrap()))
-            .encode()
-            .unwrap();
+        let whole = Frame::Envelope(envelope(Args::one(&"text").unwrap())).encode().unwrap();
         for cut in 0..whole.len() {
             assert!(Frame::decode(&whole.slice(..cut)).is_err(), "cut at {cut}");
         }

@@ -42,34 +42,14 @@ pub(crate) struct ErrorBody {
 }
 
 impl From<RouteError> for ErrorBody {
-    fn from(
-        RouteError {
-            code,
-            message,
-            data,
-        }: RouteError,
-    ) -> Self {
-        Self {
-            code,
-            message,
-            data,
-        }
+    fn from(RouteError { code, message, data }: RouteError) -> Self {
+        Self { code, message, data }
     }
 }
 
 impl From<ErrorBody> for RouteError {
-    fn from(
-        ErrorBody {
-            code,
-            message,
-            data,
-        }: ErrorBody,
-    ) -> Self {
-        Self {
-            code,
-            message,
-            data,
-        }
+    fn from(ErrorBody { code, message, data }: ErrorBody) -> Self {
+        Self { code, message, data }
     }
 }
 
@@ -102,11 +82,7 @@ pub mod code {
 impl RouteError {
     /// An error with a code for programs and a text for people.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            data: Map::new(),
-        }
+        Self { code: code.into(), message: message.into(), data: Map::new() }
     }
 
     /// The same error with a datum beside code and message, which it cannot replace.
@@ -139,10 +115,7 @@ impl RouteError {
         struct Wrapped {
             error: ErrorBody,
         }
-        Args::one(&Wrapped {
-            error: self.clone().into(),
-        })
-        .unwrap_or_default()
+        Args::one(&Wrapped { error: self.clone().into() }).unwrap_or_default()
     }
 
     /// A failure whose cause is logged and not told.
@@ -158,10 +131,7 @@ impl RouteError {
 
     /// A store or the bus that did not answer.
     pub fn unavailable() -> Self {
-        Self::new(
-            code::UNAVAILABLE,
-            "A service behind this one did not answer.",
-        )
+        Self::new(code::UNAVAILABLE, "A service behind this one did not answer.")
     }
 }
 
@@ -180,9 +150,6 @@ mod tests {
     #[test]
     fn data_cannot_replace_the_code() {
         let error = RouteError::new("a", "b").with("code", "c").with("at", 3);
-        assert_eq!(
-            (error.code(), error.data("at")),
-            ("a", Some(&Value::from(3)))
-        );
+        assert_eq!((error.code(), error.data("at")), ("a", Some(&Value::from(3))));
     }
 }

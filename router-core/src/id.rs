@@ -52,10 +52,7 @@ pub struct MessageIds {
 impl MessageIds {
     /// A generator whose ids no other generator makes (64 random bits apart).
     pub fn new() -> Self {
-        Self {
-            prefix: random_u64(),
-            count: AtomicU64::new(0),
-        }
+        Self { prefix: random_u64(), count: AtomicU64::new(0) }
     }
 
     /// The next id.

@@ -40,10 +40,7 @@ impl Key {
     /// # Errors
     /// [`RandomError`] when the operating system gives no randomness.
     pub fn random(id: &str) -> Result<Self, RandomError> {
-        Ok(Self {
-            id: id.to_owned(),
-            secret: random_text::<36>()?.to_string(),
-        })
+        Ok(Self { id: id.to_owned(), secret: random_text::<36>()?.to_string() })
     }
 
     /// The key's name, which is no secret.
@@ -74,19 +71,14 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let (id, secret) = text.trim().split_once(':').ok_or(KeyError::Form)?;
         let named = (1..=32).contains(&id.len())
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         if !named {
             return Err(KeyError::Form);
         }
         if secret.len() < SECRET_MIN {
             return Err(KeyError::Short);
         }
-        Ok(Self {
-            id: id.to_owned(),
-            secret: secret.to_owned(),
-        })
+        Ok(Self { id: id.to_owned(), secret: secret.to_owned() })
     }
 }
 
@@ -109,10 +101,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyError::SameId`] when both have the same id.
     pub fn new(current: Key, previous: Option<Key>) -> Result<Self, KeyError> {
-        if previous
-            .as_ref()
-            .is_some_and(|previous| previous.id == current.id)
-        {
+        if previous.as_ref().is_some_and(|previous| previous.id == current.id) {
             return Err(KeyError::SameId);
         }
         Ok(Self { current, previous })
@@ -199,11 +188,7 @@ mod tests {
         let signature = sign(&secret, &["ab", "c"]).unwrap();
         assert!(verify(&secret, &["ab", "c"], &signature));
         assert!(!verify(&secret, &["a", "bc"], &signature));
-        assert!(!verify(
-            &Key::random("a").unwrap().derive("test"),
-            &["ab", "c"],
-            &signature
-        ));
+        assert!(!verify(&Key::random("a").unwrap().derive("test"), &["ab", "c"], &signature));
         assert!(!verify(&secret, &["ab", "c"], "%"));
     }
 }

@@ -103,9 +103,7 @@ impl<'de, T: LimitValue> Deserialize<'de> for Limit<T> {
                     return Ok(Limit::Off);
                 }
                 let unexpected = de::Unexpected::Str(text);
-                T::from_text(text)
-                    .map(Limit::At)
-                    .ok_or_else(|| E::invalid_value(unexpected, &self))
+                T::from_text(text).map(Limit::At).ok_or_else(|| E::invalid_value(unexpected, &self))
             }
         }
         deserializer.deserialize_any(Visitor(std::marker::PhantomData))
@@ -230,11 +228,7 @@ mod tests {
 
     #[test]
     fn what_is_no_limit_is_refused() {
-        for text in [
-            r#"{"max_payload": -1}"#,
-            r#"{"call_timeout": 5}"#,
-            r#"{"max_paylod": 5}"#,
-        ] {
+        for text in [r#"{"max_payload": -1}"#, r#"{"call_timeout": 5}"#, r#"{"max_paylod": 5}"#] {
             assert!(serde_json::from_str::<Limits>(text).is_err(), "{text}");
         }
     }

@@ -132,16 +132,12 @@ impl Metrics {
 
     /// Counts a closed connection by the name of its close code.
     pub fn closed(&self, code: &str) {
-        self.closes
-            .get_or_create(&vec![("code", code.to_owned())])
-            .inc();
+        self.closes.get_or_create(&vec![("code", code.to_owned())]).inc();
     }
 
     /// Counts a confirmation by its outcome: `confirmed`, or the error's code.
     pub fn confirmation(&self, outcome: &str) {
-        self.confirmations
-            .get_or_create(&vec![("outcome", outcome.to_owned())])
-            .inc();
+        self.confirmations.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
     }
 
     /// All numbers in the OpenMetrics text format.
@@ -150,10 +146,7 @@ impl Metrics {
     /// When formatting fails, which a `String` does not.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode(
-            &mut text,
-            &self.registry.lock().unwrap_or_else(PoisonError::into_inner),
-        )?;
+        encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
     }
 }
@@ -182,9 +175,6 @@ mod tests {
             assert_eq!(metrics.limit_hits(name), 1, "{name}");
         }
         let text = metrics.encode().unwrap();
-        assert!(
-            text.contains(r#"whisk_limit_hits_total{limit="max_payload"} 1"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"whisk_limit_hits_total{limit="max_payload"} 1"#), "{text}");
     }
 }

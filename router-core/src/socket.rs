@@ -216,19 +216,13 @@ pub struct LocalSockets {
 impl LocalSockets {
     /// The sockets of `hub` in the main namespace `/`.
     pub fn new(hub: Arc<dyn SocketHub>) -> Self {
-        Self {
-            nsp: ByteString::from_static("/"),
-            hub,
-        }
+        Self { nsp: ByteString::from_static("/"), hub }
     }
 
     /// The same node's sockets in another Socket.IO namespace.
     #[must_use]
     pub fn of(&self, nsp: impl Into<ByteString>) -> Self {
-        Self {
-            nsp: nsp.into(),
-            hub: Arc::clone(&self.hub),
-        }
+        Self { nsp: nsp.into(), hub: Arc::clone(&self.hub) }
     }
 
     /// Queues an event to all of them. It is encoded once.
@@ -248,16 +242,12 @@ impl LocalSockets {
     /// # Errors
     /// When the node is going away.
     pub async fn emit_args(&self, event: &str, args: Args) -> Result<(), EmitError> {
-        self.hub
-            .emit(Recipients::Nsp(self.nsp.clone()), event.into(), args)
-            .await
+        self.hub.emit(Recipients::Nsp(self.nsp.clone()), event.into(), args).await
     }
 
     /// The socket of this tenant id, if it lives here.
     pub fn find(&self, tid: &TenantId) -> Option<Socket> {
-        self.hub
-            .find(tid)
-            .map(|info| Socket::new(info, Arc::clone(&self.hub)))
+        self.hub.find(tid).map(|info| Socket::new(info, Arc::clone(&self.hub)))
     }
 
     /// How many there are, in all namespaces.

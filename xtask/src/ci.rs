@@ -30,35 +30,18 @@ fn format() -> Step {
 fn clippy() -> Step {
     Step::new("clippy", "the workspace's lints, none let through").program(
         "cargo",
-        [
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ],
+        ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
     )
 }
 
 fn rustdoc() -> Step {
-    Step::new(
-        "rustdoc",
-        "every page builds and every link in it leads somewhere",
-    )
-    .env("RUSTDOCFLAGS", "-D warnings")
-    .program(
-        "cargo",
-        ["doc", "--workspace", "--no-deps", "--all-features"],
-    )
+    Step::new("rustdoc", "every page builds and every link in it leads somewhere")
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .program("cargo", ["doc", "--workspace", "--no-deps", "--all-features"])
 }
 
 fn deny() -> Step {
-    Step::new(
-        "deny",
-        "banned crates, licences and sources, as deny.toml has them",
-    )
-    .program("cargo", ["deny", "--workspace", "--all-features", "check"])
-    .args(&["--hide-inclusion-graph", "bans", "licenses", "sources"].map(str::to_owned))
+    Step::new("deny", "banned crates, licences and sources, as deny.toml has them")
+        .program("cargo", ["deny", "--workspace", "--all-features", "check"])
+        .args(&["--hide-inclusion-graph", "bans", "licenses", "sources"].map(str::to_owned))
 }

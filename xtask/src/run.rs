@@ -34,13 +34,7 @@ pub(crate) struct Step {
 
 impl Step {
     pub(crate) fn new(name: &'static str, why: &'static str) -> Self {
-        Self {
-            name,
-            why,
-            folder: "",
-            env: Vec::new(),
-            words: Vec::new(),
-        }
+        Self { name, why, folder: "", env: Vec::new(), words: Vec::new() }
     }
 
     pub(crate) fn program<const N: usize>(mut self, program: &str, args: [&str; N]) -> Self {
@@ -161,19 +155,14 @@ mod tests {
             .folder("tests")
             .env("FLAGS", "-D warnings")
             .program("node", ["--test", "it's"]);
-        assert_eq!(
-            step.repeat(),
-            r"cd tests && FLAGS='-D warnings' node --test 'it'\''s'"
-        );
+        assert_eq!(step.repeat(), r"cd tests && FLAGS='-D warnings' node --test 'it'\''s'");
     }
 
     #[test]
     fn a_failed_step_says_how_to_repeat_it_and_stands_in_the_summary() {
         let mut progress = Progress::default();
         progress.task("good", "a", || Ok(())).unwrap();
-        let error = progress
-            .task("bad", "cargo again", || bail!("broken"))
-            .unwrap_err();
+        let error = progress.task("bad", "cargo again", || bail!("broken")).unwrap_err();
         assert!(format!("{error:#}").contains("cargo again"));
         let table = progress.table();
         assert!(table.contains("ok      good"), "{table}");
@@ -182,11 +171,6 @@ mod tests {
 
     #[test]
     fn a_command_that_fails_is_an_error() {
-        assert!(
-            Step::new("false", "")
-                .program("false", [])
-                .run(root())
-                .is_err()
-        );
+        assert!(Step::new("false", "").program("false", []).run(root()).is_err());
     }
 }

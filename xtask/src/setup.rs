@@ -15,11 +15,8 @@ const CARGO_DENY: &str = "0.20.2";
 const NODE_MAJOR_MIN: u32 = 20;
 
 /// A program that the tests start, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 3] = [
-    ("redis-server", "redis-server"),
-    ("redis-cli", "redis-tools"),
-    ("chromium", "chromium"),
-];
+const PROGRAMS: [(&str, &str); 3] =
+    [("redis-server", "redis-server"), ("redis-cli", "redis-tools"), ("chromium", "chromium")];
 
 /// Who asks for the setup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,12 +57,9 @@ fn system_packages(shell: &Shell) -> Result<()> {
     if !debian_as_root(shell) {
         bail!("{}", advice(&packages, node));
     }
-    Step::new(
-        "apt-get update",
-        "the list of packages must be fresh before anything is installed",
-    )
-    .program("apt-get", ["update", "--quiet"])
-    .run(root())?;
+    Step::new("apt-get update", "the list of packages must be fresh before anything is installed")
+        .program("apt-get", ["update", "--quiet"])
+        .run(root())?;
     if !node {
         if debian_node_major(shell).is_none_or(|major| major < NODE_MAJOR_MIN) {
             bail!("{}", advice(&packages, node));
@@ -89,33 +83,21 @@ fn install(packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     let packages: Vec<_> = packages.iter().map(|name| (*name).to_owned()).collect();
-    Step::new(
-        "apt-get install",
-        "programs that the tests start; this can take some minutes",
-    )
-    .env("DEBIAN_FRONTEND", "noninteractive")
-    .program(
-        "apt-get",
-        ["install", "--yes", "--quiet", "--no-install-recommends"],
-    )
-    .args(&packages)
-    .run(root())
+    Step::new("apt-get install", "programs that the tests start; this can take some minutes")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .program("apt-get", ["install", "--yes", "--quiet", "--no-install-recommends"])
+        .args(&packages)
+        .run(root())
 }
 
 /// The packages whose programs are not there.
 fn missing() -> Vec<&'static str> {
-    PROGRAMS
-        .iter()
-        .filter(|(program, _)| !there(program))
-        .map(|(_, package)| *package)
-        .collect()
+    PROGRAMS.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect()
 }
 
 /// Whether a program is on the path. `CHROMIUM` names a browser that is not.
 fn there(program: &str) -> bool {
-    let named = (program == "chromium")
-        .then(|| env::var_os("CHROMIUM"))
-        .flatten();
+    let named = (program == "chromium").then(|| env::var_os("CHROMIUM")).flatten();
     match named {
         Some(browser) => Path::new(&browser).is_file(),
         None => on_path(program).is_some(),
@@ -124,9 +106,7 @@ fn there(program: &str) -> bool {
 
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 fn node_is_recent(shell: &Shell) -> bool {
@@ -137,26 +117,14 @@ fn node_is_recent(shell: &Shell) -> bool {
 
 /// The Node that Debian would install: older releases of Debian have one that is too old.
 fn debian_node_major(shell: &Shell) -> Option<u32> {
-    let policy = cmd!(shell, "apt-cache policy nodejs")
-        .quiet()
-        .ignore_stderr()
-        .read()
-        .ok()?;
-    let line = policy
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Candidate:"))?;
+    let policy = cmd!(shell, "apt-cache policy nodejs").quiet().ignore_stderr().read().ok()?;
+    let line = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"))?;
     major(line)
 }
 
 /// `20` of `v20.11.1` or of `20.19.2+dfsg-1`.
 fn major(version: &str) -> Option<u32> {
-    version
-        .trim()
-        .trim_start_matches('v')
-        .split('.')
-        .next()?
-        .parse()
-        .ok()
+    version.trim().trim_start_matches('v').split('.').next()?.parse().ok()
 }
 
 fn debian_as_root(shell: &Shell) -> bool {
@@ -169,10 +137,7 @@ fn debian_as_root(shell: &Shell) -> bool {
 fn advice(packages: &[&str], node: bool) -> String {
     let mut lines = vec!["please install what is missing, then run this again:".to_owned()];
     if !packages.is_empty() {
-        lines.push(format!(
-            "  on Debian, as root: apt-get install {}",
-            packages.join(" ")
-        ));
+        lines.push(format!("  on Debian, as root: apt-get install {}", packages.join(" ")));
         lines.push("  elsewhere: Redis 7 (redis-server, redis-cli) and Chromium".to_owned());
         lines.push("  (a Chromium of another name or place: CHROMIUM=/path/to/it)".to_owned());
     }
@@ -185,12 +150,7 @@ fn advice(packages: &[&str], node: bool) -> String {
 /// rustfmt and clippy, of the toolchain that runs this.
 fn components(shell: &Shell) -> Result<()> {
     let lacks = |tool: &str| {
-        cmd!(shell, "cargo {tool} --version")
-            .quiet()
-            .ignore_stdout()
-            .ignore_stderr()
-            .run()
-            .is_err()
+        cmd!(shell, "cargo {tool} --version").quiet().ignore_stdout().ignore_stderr().run().is_err()
     };
     if !lacks("fmt") && !lacks("clippy") {
         return Ok(());
@@ -198,12 +158,9 @@ fn components(shell: &Shell) -> Result<()> {
     if on_path("rustup").is_none() {
         bail!("please install rustfmt and clippy for this Rust toolchain, then run this again");
     }
-    Step::new(
-        "rustup component add",
-        "the checks format and lint the code",
-    )
-    .program("rustup", ["component", "add", "rustfmt", "clippy"])
-    .run(root())
+    Step::new("rustup component add", "the checks format and lint the code")
+        .program("rustup", ["component", "add", "rustfmt", "clippy"])
+        .run(root())
 }
 
 /// The npm packages of a folder, exactly as its lock file has them.
@@ -235,22 +192,13 @@ fn npm_packages(folder: &'static str) -> Result<()> {
 }
 
 fn cargo_deny(shell: &Shell) -> Result<()> {
-    let version = cmd!(shell, "cargo deny --version")
-        .quiet()
-        .ignore_stderr()
-        .read();
+    let version = cmd!(shell, "cargo deny --version").quiet().ignore_stderr().read();
     if version.is_ok_and(|text| text == format!("cargo-deny {CARGO_DENY}")) {
         return Ok(());
     }
-    Step::new(
-        "cargo install cargo-deny",
-        "checks bans and licences; a few minutes, once",
-    )
-    .program(
-        "cargo",
-        ["install", "--locked", "cargo-deny", "--version", CARGO_DENY],
-    )
-    .run(root())
+    Step::new("cargo install cargo-deny", "checks bans and licences; a few minutes, once")
+        .program("cargo", ["install", "--locked", "cargo-deny", "--version", CARGO_DENY])
+        .run(root())
 }
 
 #[cfg(test)]

@@ -24,9 +24,7 @@ pub(crate) enum Part {
 pub(crate) fn command(only: Option<Part>) -> Result<()> {
     let mut progress = Progress::default();
     let outcome = progress
-        .task("setup", "cargo xtask setup", || {
-            setup::ensure(Wanted::Tests)
-        })
+        .task("setup", "cargo xtask setup", || setup::ensure(Wanted::Tests))
         .and_then(|()| steps(&mut progress, only));
     progress.summary(outcome)
 }
@@ -55,36 +53,23 @@ fn build() -> Step {
 }
 
 fn rust() -> Step {
-    Step::new(
-        "rust",
-        "unit, integration and documentation tests of every crate",
-    )
-    .program("cargo", ["test", "--workspace", "--all-features"])
+    Step::new("rust", "unit, integration and documentation tests of every crate")
+        .program("cargo", ["test", "--workspace", "--all-features"])
 }
 
 fn client() -> Step {
-    Step::new("client", "the client library's own tests")
-        .folder("client")
-        .program("npm", ["test"])
+    Step::new("client", "the client library's own tests").folder("client").program("npm", ["test"])
 }
 
 /// One file after another: each starts programs and browsers of its own, which would starve those
 /// of another file on a small machine. A test that hangs fails by name after ten minutes.
 fn e2e() -> Result<Step> {
     let files = test_files(&root().join("tests/e2e"))?;
-    Ok(
-        Step::new("e2e", "real processes, a real Redis, a real browser")
-            .env(
-                "TEST_BIN_DIR",
-                target_dir()?.join("debug").display().to_string(),
-            )
-            .program(
-                "node",
-                ["--test", "--test-concurrency=1", "--test-timeout=600000"],
-            )
-            .args(&["--test-reporter=spec".to_owned()])
-            .args(&files),
-    )
+    Ok(Step::new("e2e", "real processes, a real Redis, a real browser")
+        .env("TEST_BIN_DIR", target_dir()?.join("debug").display().to_string())
+        .program("node", ["--test", "--test-concurrency=1", "--test-timeout=600000"])
+        .args(&["--test-reporter=spec".to_owned()])
+        .args(&files))
 }
 
 /// The test files by name: a folder as an argument means different things to different Nodes.
@@ -92,12 +77,7 @@ fn test_files(folder: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for path in Shell::new()?.read_dir(folder)? {
         if path.to_string_lossy().ends_with(".test.mjs") {
-            files.push(
-                path.strip_prefix(root())
-                    .unwrap_or(&path)
-                    .display()
-                    .to_string(),
-            );
+            files.push(path.strip_prefix(root()).unwrap_or(&path).display().to_string());
         }
     }
     if files.is_empty() {
@@ -110,9 +90,7 @@ fn test_files(folder: &Path) -> Result<Vec<String>> {
 /// Where cargo puts programs: it follows the user's own configuration.
 fn target_dir() -> Result<PathBuf> {
     let metadata = crate::tidy::metadata()?;
-    let folder = metadata["target_directory"]
-        .as_str()
-        .context("no target_directory")?;
+    let folder = metadata["target_directory"].as_str().context("no target_directory")?;
     Ok(PathBuf::from(folder))
 }
 

@@ -27,12 +27,7 @@ pub struct Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "process {} on {}",
-            self.pid,
-            self.host.split('/').next().unwrap_or_default()
-        )
+        write!(f, "process {} on {}", self.pid, self.host.split('/').next().unwrap_or_default())
     }
 }
 

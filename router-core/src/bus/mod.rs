@@ -108,12 +108,7 @@ impl Bus {
     ) -> Result<Receipt, TransmitError> {
         let envelope = self.envelope(Kind::Transmit, event, to.clone(), args);
         let id = envelope.id.clone();
-        let deadline = self
-            .shared
-            .limits
-            .receipt_timeout
-            .get()
-            .unwrap_or(Duration::MAX);
+        let deadline = self.shared.limits.receipt_timeout.get().unwrap_or(Duration::MAX);
         match self.send(envelope, deadline).await {
             Ok(_) => Ok(Receipt { id }),
             // A transmit is never answered, so its observer's error cannot come back.
@@ -134,9 +129,7 @@ impl Bus {
         deadline: Duration,
     ) -> Result<R, AskError> {
         let args = Args::one(payload).map_err(TransmitError::from)?;
-        let answer = self
-            .send(self.envelope(Kind::Ask, event, to.clone(), args), deadline)
-            .await?;
+        let answer = self.send(self.envelope(Kind::Ask, event, to.clone(), args), deadline).await?;
         answer.first().map_err(AskError::Answer)
     }
 
@@ -179,23 +172,15 @@ impl Bus {
                 return Err(TransmitError::NodeGone.into());
             }
             let (id, kind) = (envelope.id.clone(), envelope.kind);
-            shared
-                .observe_entry(envelope)
-                .map_err(|_| TransmitError::Overloaded)?;
+            shared.observe_entry(envelope).map_err(|_| TransmitError::Overloaded)?;
             if kind == Kind::Transmit {
                 shared.pending.resolve(&id, Ok(Args::EMPTY));
             }
         } else {
-            let frame = Frame::Envelope(envelope)
-                .encode()
-                .map_err(TransmitError::from)?;
+            let frame = Frame::Envelope(envelope).encode().map_err(TransmitError::from)?;
             let max = shared.limits.stream_length.get().unwrap_or(u64::MAX);
             let max = usize::try_from(max).unwrap_or(usize::MAX);
-            shared
-                .link()
-                .append(&to, frame, max)
-                .await
-                .map_err(TransmitError::from)?;
+            shared.link().append(&to, frame, max).await.map_err(TransmitError::from)?;
         }
         waiting.reply().await
     }
@@ -207,19 +192,14 @@ impl Bus {
             return;
         };
         if asker == shared.node {
-            shared
-                .pending
-                .resolve(&asked.id, answer.map_err(AskError::Answered));
+            shared.pending.resolve(&asked.id, answer.map_err(AskError::Answered));
             return;
         }
         let (args, error) = match answer {
             Ok(args) => (args, None),
             Err(error) => (Args::EMPTY, Some(error.into())),
         };
-        let reply = crate::envelope::Reply::Answer {
-            id: asked.id.clone(),
-            error,
-        };
+        let reply = crate::envelope::Reply::Answer { id: asked.id.clone(), error };
         shared.reply(asker, reply, args).await;
     }
 }

@@ -25,10 +25,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            waiting: Mutex::default(),
-            max,
-        }
+        Self { waiting: Mutex::default(), max }
     }
 
     fn map(
@@ -47,10 +44,7 @@ impl Pending {
 
     /// The message has arrived: the end for a transmit; an ask goes on waiting for its answer.
     pub(crate) fn received(&self, id: &MessageId) {
-        let is_transmit = self
-            .map()
-            .get(id)
-            .is_some_and(|(kind, _)| *kind == Kind::Transmit);
+        let is_transmit = self.map().get(id).is_some_and(|(kind, _)| *kind == Kind::Transmit);
         if is_transmit {
             self.resolve(id, Ok(Args::EMPTY));
         }
@@ -75,19 +69,13 @@ impl Waiting {
         }
         map.insert(envelope.id.clone(), (envelope.kind, tell));
         drop(map);
-        Some(Self {
-            id: envelope.id.clone(),
-            shared: Arc::clone(shared),
-            told,
-        })
+        Some(Self { id: envelope.id.clone(), shared: Arc::clone(shared), told })
     }
 
     /// The receipt or answer, whenever it comes.
     pub(super) async fn reply(mut self) -> Outcome {
         // The sender is dropped unsent only with the whole table, at the node's end.
-        (&mut self.told)
-            .await
-            .unwrap_or_else(|_| Err(TransmitError::Timeout.into()))
+        (&mut self.told).await.unwrap_or_else(|_| Err(TransmitError::Timeout.into()))
     }
 }
 

@@ -89,18 +89,10 @@ struct Receipts {
 
 impl Receipts {
     fn into_replies(self) -> impl Iterator<Item = (NodeAddress, Reply)> {
-        let received = self
-            .received
-            .into_iter()
-            .map(|(to, ids)| (to, Reply::Received { ids }));
-        let gone = self
-            .gone
-            .into_iter()
-            .map(|(to, ids)| (to, Reply::Gone { ids }));
-        let overloaded = self
-            .overloaded
-            .into_iter()
-            .map(|(to, ids)| (to, Reply::Overloaded { ids }));
+        let received = self.received.into_iter().map(|(to, ids)| (to, Reply::Received { ids }));
+        let gone = self.gone.into_iter().map(|(to, ids)| (to, Reply::Gone { ids }));
+        let overloaded =
+            self.overloaded.into_iter().map(|(to, ids)| (to, Reply::Overloaded { ids }));
         received.chain(gone).chain(overloaded)
     }
 }

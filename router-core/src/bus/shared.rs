@@ -76,10 +76,7 @@ impl Shared {
     }
 
     pub(crate) fn lease(&self) -> Option<Lease> {
-        self.lease
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lease.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn set_lease(&self, lease: Option<Lease>) {
@@ -126,12 +123,8 @@ impl Shared {
             Reply::Gone { ids } => fail(ids, || TransmitError::NodeGone),
             Reply::Overloaded { ids } => fail(ids, || TransmitError::Overloaded),
             Reply::Answer { id, error: None } => self.pending.resolve(&id, Ok(args)),
-            Reply::Answer {
-                id,
-                error: Some(error),
-            } => {
-                self.pending
-                    .resolve(&id, Err(AskError::Answered(error.into())));
+            Reply::Answer { id, error: Some(error) } => {
+                self.pending.resolve(&id, Err(AskError::Answered(error.into())));
             }
             Reply::Probe { round } => {
                 self.heard.send_if_modified(|heard| {

@@ -35,11 +35,9 @@ impl<'de> Deserialize<'de> for List {
         }
         Ok(match Form::deserialize(deserializer)? {
             Form::List(items) => Self(items),
-            Form::Text(text) => text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .collect(),
+            Form::Text(text) => {
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
+            }
         })
     }
 }

@@ -87,8 +87,7 @@ impl Sources {
     /// Also a flag, above the environment, if it was given.
     #[must_use]
     pub fn flag(mut self, key: &'static str, value: Option<impl ToString>) -> Self {
-        self.flags
-            .extend(value.map(|value| (key, value.to_string())));
+        self.flags.extend(value.map(|value| (key, value.to_string())));
         self
     }
 
@@ -112,10 +111,7 @@ pub fn load<T: DeserializeOwned>(sources: Sources) -> Result<T, ConfigError> {
         config::Config::builder()
             .add_source(file.clone())
             .build()
-            .map_err(|source| ConfigError::File {
-                path,
-                source: Box::new(source),
-            })?;
+            .map_err(|source| ConfigError::File { path, source: Box::new(source) })?;
         builder = builder.add_source(file);
     }
     if !sources.no_environment {
@@ -131,18 +127,12 @@ pub fn load<T: DeserializeOwned>(sources: Sources) -> Result<T, ConfigError> {
     let merged = builder.build().map_err(top)?;
     serde_path_to_error::deserialize(merged).map_err(|error| {
         let path = error.path().to_string();
-        ConfigError::Key {
-            path,
-            reason: error.into_inner().to_string(),
-        }
+        ConfigError::Key { path, reason: error.into_inner().to_string() }
     })
 }
 
 fn top(error: config::ConfigError) -> ConfigError {
-    ConfigError::Key {
-        path: ".".into(),
-        reason: error.to_string(),
-    }
+    ConfigError::Key { path: ".".into(), reason: error.to_string() }
 }
 
 /// The configuration in force, as TOML with secrets masked: what `--print-config` shows.
@@ -197,13 +187,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named() {
-        for (text, key) in [
-            ("[limits]\nmax_paylod = 5", "max_paylod"),
-            ("[nodes]\nnid = 1", "nodes"),
-        ] {
-            let Err(ConfigError::Key { reason, .. }) = read(text) else {
-                panic!("{text}")
-            };
+        for (text, key) in
+            [("[limits]\nmax_paylod = 5", "max_paylod"), ("[nodes]\nnid = 1", "nodes")]
+        {
+            let Err(ConfigError::Key { reason, .. }) = read(text) else { panic!("{text}") };
             assert!(reason.contains(key), "{reason}");
         }
     }
@@ -220,10 +207,7 @@ mod tests {
     fn a_broken_or_missing_file_is_named() {
         assert!(matches!(read("[limits"), Err(ConfigError::File { .. })));
         let missing = Sources::new().file(Some(Path::new("/nowhere.toml")));
-        assert!(matches!(
-            load::<Config>(missing),
-            Err(ConfigError::File { .. })
-        ));
+        assert!(matches!(load::<Config>(missing), Err(ConfigError::File { .. })));
     }
 
     #[test]
@@ -234,10 +218,7 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(config.keys.ring().unwrap().unwrap().current().id(), "a");
-        assert_eq!(
-            config.origins.iter().collect::<Vec<_>>(),
-            ["http://a", "http://b"]
-        );
+        assert_eq!(config.origins.iter().collect::<Vec<_>>(), ["http://a", "http://b"]);
         let printed = print(&config).unwrap();
         assert!(!printed.contains(secret), "{printed}");
         assert!(printed.contains("host:1"), "{printed}");

@@ -50,9 +50,7 @@ pub struct BusSection {
 
 impl Default for BusSection {
     fn default() -> Self {
-        Self {
-            url: Secret::from("memory:".to_owned()),
-        }
+        Self { url: Secret::from("memory:".to_owned()) }
     }
 }
 
@@ -83,12 +81,7 @@ pub struct ListenSection {
 
 impl Default for ListenSection {
     fn default() -> Self {
-        Self {
-            host: IpAddr::from([127, 0, 0, 1]),
-            port: 0,
-            tls_certificate: None,
-            tls_key: None,
-        }
+        Self { host: IpAddr::from([127, 0, 0, 1]), port: 0, tls_certificate: None, tls_key: None }
     }
 }
 
@@ -129,24 +122,13 @@ impl KeysSection {
     /// [`KeysError`] says which key is wrong.
     pub fn ring(&self) -> Result<Option<KeyRing>, KeysError> {
         let read = |name, text: &Option<Secret>| {
-            let key = text
-                .as_ref()
-                .map(|text| text.expose().parse::<Key>())
-                .transpose();
+            let key = text.as_ref().map(|text| text.expose().parse::<Key>()).transpose();
             key.map_err(|source| KeysError::Key { name, source })
         };
-        match (
-            read("current", &self.current)?,
-            read("previous", &self.previous)?,
-        ) {
-            (Some(current), previous) => {
-                KeyRing::new(current, previous)
-                    .map(Some)
-                    .map_err(|source| KeysError::Key {
-                        name: "previous",
-                        source,
-                    })
-            }
+        match (read("current", &self.current)?, read("previous", &self.previous)?) {
+            (Some(current), previous) => KeyRing::new(current, previous)
+                .map(Some)
+                .map_err(|source| KeysError::Key { name: "previous", source }),
             (None, None) => Ok(None),
             (None, Some(_)) => Err(KeysError::NoCurrent),
         }
@@ -176,9 +158,6 @@ pub enum LogFormat {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self {
-            filter: "info".to_owned(),
-            format: LogFormat::Text,
-        }
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
     }
 }

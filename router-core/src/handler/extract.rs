@@ -57,10 +57,7 @@ impl FromMessage for Args {
 impl<T: DeserializeOwned> FromMessage for Session<T> {
     async fn from_message(message: &Message) -> Result<Self, RouteError> {
         let none = || RouteError::new(code::NO_SESSION, "There is no session.");
-        let sid = message
-            .socket()
-            .and_then(Socket::session_id)
-            .ok_or_else(none)?;
+        let sid = message.socket().and_then(Socket::session_id).ok_or_else(none)?;
         Ok(Self::load(&message.services.sessions, sid).await?)
     }
 }
@@ -163,10 +160,7 @@ impl<T: Send + Sync + 'static> FromMessage for Data<T> {
     async fn from_message(message: &Message) -> Result<Self, RouteError> {
         message.services.data.get::<T>().map(Self).ok_or_else(|| {
             let missing = type_name::<T>();
-            tracing::error!(
-                missing,
-                "no data of this type was registered with the service"
-            );
+            tracing::error!(missing, "no data of this type was registered with the service");
             RouteError::internal()
         })
     }

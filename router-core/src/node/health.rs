@@ -29,10 +29,7 @@ pub struct HealthAnswer {
 impl Health {
     /// The health of a process with this node.
     pub fn new(readiness: watch::Receiver<Readiness>) -> Self {
-        Self {
-            readiness,
-            stopping: Arc::default(),
-        }
+        Self { readiness, stopping: Arc::default() }
     }
 
     /// Not ready from now on: the process has begun to stop.
@@ -47,10 +44,7 @@ impl Health {
 
     /// `/healthz`: the process runs. 200, or no answer at all.
     pub fn live() -> HealthAnswer {
-        HealthAnswer {
-            status: 200,
-            body: r#"{"alive":true}"#.to_owned(),
-        }
+        HealthAnswer { status: 200, body: r#"{"alive":true}"#.to_owned() }
     }
 
     /// `/readyz`: 200 while messages reach this node and it does not stop, else 503.
@@ -74,23 +68,14 @@ mod tests {
 
     #[test]
     fn a_process_is_ready_while_its_node_is_and_it_does_not_stop() {
-        let (state, readiness) = watch::channel(Readiness {
-            lease: true,
-            bus: false,
-        });
+        let (state, readiness) = watch::channel(Readiness { lease: true, bus: false });
         let health = Health::new(readiness);
         assert_eq!(health.ready().status, 503);
-        state.send_replace(Readiness {
-            lease: true,
-            bus: true,
-        });
+        state.send_replace(Readiness { lease: true, bus: true });
         assert_eq!(health.ready().status, 200);
         health.clone().stop();
         let answer = health.ready();
         assert_eq!(answer.status, 503);
-        assert_eq!(
-            answer.body,
-            r#"{"ready":false,"lease":true,"bus":true,"stopping":true}"#
-        );
+        assert_eq!(answer.body, r#"{"ready":false,"lease":true,"bus":true,"stopping":true}"#);
     }
 }

@@ -64,15 +64,9 @@ mod tests {
     fn a_running_process_is_not_dead_and_an_ended_one_is() {
         let this = this_process(None).unwrap();
         assert!(!is_dead(&this, &this));
-        let reused = Holder {
-            pid_started: this.pid_started + 1,
-            ..this.clone()
-        };
+        let reused = Holder { pid_started: this.pid_started + 1, ..this.clone() };
         assert!(is_dead(&reused, &this));
-        let elsewhere = Holder {
-            host: "other/boot/pid".into(),
-            ..reused
-        };
+        let elsewhere = Holder { host: "other/boot/pid".into(), ..reused };
         assert!(!is_dead(&elsewhere, &this));
     }
 }

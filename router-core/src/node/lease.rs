@@ -32,11 +32,7 @@ pub(super) async fn run(mut keeper: Keeper) {
             held_until = None;
         }
         let asked = Instant::now();
-        let held = if held_until.is_some() {
-            keeper.renew().await
-        } else {
-            keeper.acquire().await
-        };
+        let held = if held_until.is_some() { keeper.renew().await } else { keeper.acquire().await };
         match held {
             Outcome::Held => held_until = Some(asked + keeper.spec.lease_ttl),
             Outcome::Lost => held_until = None,
@@ -70,11 +66,7 @@ impl Keeper {
         let node = &self.shared.node;
         let ttl = self.spec.lease_ttl;
         // Its own former life is dead to it: while the store was away, the lease may have stayed.
-        match self
-            .registry
-            .acquire(node, &self.holder, Some(&self.holder), ttl)
-            .await
-        {
+        match self.registry.acquire(node, &self.holder, Some(&self.holder), ttl).await {
             Ok(lease) => {
                 tracing::info!(%node, incarnation = %lease.incarnation, "the node lives anew");
                 self.lease = lease.clone();

@@ -123,16 +123,10 @@ impl Node {
         }
 
         let (report, readiness) = readiness::channel(Arc::clone(&spec.metrics));
-        let bus = Bus {
-            shared: Arc::clone(&shared),
-        };
+        let bus = Bus { shared: Arc::clone(&shared) };
         let tasks = vec![
             tokio::spawn(reader::run(Arc::clone(&shared))),
-            tokio::spawn(probe::run(
-                Arc::clone(&shared),
-                spec.probe_interval,
-                report.clone(),
-            )),
+            tokio::spawn(probe::run(Arc::clone(&shared), spec.probe_interval, report.clone())),
             tokio::spawn(lease::run(lease::Keeper {
                 shared,
                 registry: Arc::clone(&backend.registry),
@@ -143,13 +137,7 @@ impl Node {
             })),
         ];
         let inbox = Mutex::new(Some(Inbox::new(bus.clone(), deliveries)));
-        Ok(Self {
-            bus,
-            backend,
-            readiness,
-            inbox,
-            tasks,
-        })
+        Ok(Self { bus, backend, readiness, inbox, tasks })
     }
 
     /// The node's address.
@@ -189,10 +177,7 @@ impl Node {
 
     /// What arrives for the observers. It is there to be taken once.
     pub fn take_inbox(&self) -> Option<Inbox> {
-        self.inbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Stops and frees the address at once.
@@ -220,11 +205,7 @@ impl Drop for Node {
 }
 
 async fn acquire(spec: &NodeSpec, backend: &Backend, holder: &Holder) -> Result<Lease, StartError> {
-    let acquire = |dead| {
-        backend
-            .registry
-            .acquire(&spec.address, holder, dead, spec.lease_ttl)
-    };
+    let acquire = |dead| backend.registry.acquire(&spec.address, holder, dead, spec.lease_ttl);
     let held_by = match acquire(None).await {
         Ok(lease) => return Ok(lease),
         Err(AcquireError::Backend(error)) => return Err(error.into()),
@@ -238,8 +219,5 @@ async fn acquire(spec: &NodeSpec, backend: &Backend, holder: &Holder) -> Result<
             Err(AcquireError::Held(_)) => {}
         }
     }
-    Err(StartError::Held {
-        node: spec.address.clone(),
-        holder: held_by,
-    })
+    Err(StartError::Held { node: spec.address.clone(), holder: held_by })
 }

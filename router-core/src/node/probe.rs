@@ -72,18 +72,13 @@ pub(super) async fn run(shared: Arc<Shared>, interval: Duration, report: Report)
         let probe = Frame::Reply(shared.node.clone(), Reply::Probe { round }, Args::EMPTY);
         let next_round = tokio::time::Instant::now() + interval;
         if let Ok(frame) = probe.encode() {
-            let publish = shared
-                .link()
-                .publish(Subject::Node(shared.node.clone()), frame);
+            let publish = shared.link().publish(Subject::Node(shared.node.clone()), frame);
             // An error shows by itself: the probe will not be heard.
             let _sent = tokio::time::timeout(interval, publish).await;
         }
         // Ready as soon as the round is heard, not a round later.
         let hear = heard.wait_for(|heard| *heard >= round);
-        if tokio::time::timeout_at(next_round, hear)
-            .await
-            .is_ok_and(|heard| heard.is_ok())
-        {
+        if tokio::time::timeout_at(next_round, hear).await.is_ok_and(|heard| heard.is_ok()) {
             report.set(|state| state.bus = true);
         }
         tokio::time::sleep_until(next_round).await;
@@ -108,10 +103,7 @@ mod tests {
         let mut ear = Ear::default();
         let verdicts: Vec<_> = (0..8).map(|_| ear.round(0).1).collect();
         use Verdict::{Deaf, Unsure};
-        assert_eq!(
-            verdicts,
-            [Unsure, Unsure, Unsure, Deaf, Unsure, Unsure, Deaf, Unsure]
-        );
+        assert_eq!(verdicts, [Unsure, Unsure, Unsure, Deaf, Unsure, Unsure, Deaf, Unsure]);
         assert_eq!(ear.round(8).1, Verdict::Hears);
     }
 }

@@ -31,10 +31,7 @@ pub(super) struct Report {
 
 pub(super) fn channel(metrics: Arc<Metrics>) -> (Report, watch::Receiver<Readiness>) {
     // The lease was just taken; the bus has yet to prove itself.
-    let (state, readiness) = watch::channel(Readiness {
-        lease: true,
-        bus: false,
-    });
+    let (state, readiness) = watch::channel(Readiness { lease: true, bus: false });
     (Report { state, metrics }, readiness)
 }
 

@@ -72,11 +72,7 @@ impl Observer {
             }
             Entry::Occupied(place) => {
                 let name = format!("{kind:?} of {}.{event}", self.name);
-                self.duplicates.push(Duplicate {
-                    name,
-                    first: place.get().at,
-                    second: at,
-                });
+                self.duplicates.push(Duplicate { name, first: place.get().at, second: at });
             }
         }
         self
@@ -112,9 +108,7 @@ impl Observers {
         configure: impl IntoIterator<Item = F>,
     ) -> Result<Self, ConfigureError> {
         let mut observers = Self::default();
-        configure
-            .into_iter()
-            .for_each(|configure| configure(&mut observers));
+        configure.into_iter().for_each(|configure| configure(&mut observers));
         observers.checked()
     }
 
@@ -123,11 +117,7 @@ impl Observers {
         for observer in self.observers.values_mut() {
             duplicates.append(&mut observer.duplicates);
         }
-        if duplicates.is_empty() {
-            Ok(self)
-        } else {
-            Err(ConfigureError { duplicates })
-        }
+        if duplicates.is_empty() { Ok(self) } else { Err(ConfigureError { duplicates }) }
     }
 
     /// The observer `name`, of messages `name.event`.
@@ -138,11 +128,7 @@ impl Observers {
         match observer.first {
             Some(first) => {
                 let name = format!("observer {name}");
-                self.duplicates.push(Duplicate {
-                    name,
-                    first,
-                    second: at,
-                });
+                self.duplicates.push(Duplicate { name, first, second: at });
             }
             None => {
                 observer.first = Some(at);
@@ -162,15 +148,11 @@ mod tests {
     #[test]
     fn one_event_may_be_observed_once_for_each_kind() {
         let fine = Observers::build([|cfg: &mut Observers| {
-            cfg.observer("world")
-                .on_broadcast("say", nothing)
-                .on_transmit("say", nothing);
+            cfg.observer("world").on_broadcast("say", nothing).on_transmit("say", nothing);
         }]);
         assert!(fine.is_ok());
         let twice = Observers::build([|cfg: &mut Observers| {
-            cfg.observer("world")
-                .on_ask("say", nothing)
-                .on_ask("say", nothing);
+            cfg.observer("world").on_ask("say", nothing).on_ask("say", nothing);
         }]);
         assert_eq!(twice.unwrap_err().duplicates[0].name, "Ask of world.say");
     }

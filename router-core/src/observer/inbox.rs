@@ -50,11 +50,7 @@ impl ObserverSet {
             let index = u16::try_from(number).unwrap_or(u16::MAX);
             let id = RouteId::new(index, observer.concurrent);
             for ((kind, event), registered) in observer.handlers {
-                let event = if name.is_empty() {
-                    event
-                } else {
-                    format!("{name}.{event}").into()
-                };
+                let event = if name.is_empty() { event } else { format!("{name}.{event}").into() };
                 handlers.insert((kind, event), (id, ErasedHandlerBox(registered.handler)));
             }
         }
@@ -95,13 +91,7 @@ impl Inbox {
         services: Arc<Services>,
         stop: impl Future<Output = ()>,
     ) {
-        let max = self
-            .bus
-            .shared
-            .limits
-            .observer_queue
-            .get()
-            .unwrap_or(u64::MAX);
+        let max = self.bus.shared.limits.observer_queue.get().unwrap_or(u64::MAX);
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let mut lanes: HashMap<u16, Lanes<Ready>> = HashMap::new();
         let mut running = FuturesUnordered::new();
@@ -201,11 +191,7 @@ impl Inbox {
             Kind::Transmit => {
                 tracing::warn!(event = %envelope.event, "a transmit met a full observer queue");
             }
-            Kind::Ask => {
-                self.bus
-                    .answer(envelope, Err(RouteError::overloaded(1_000)))
-                    .await
-            }
+            Kind::Ask => self.bus.answer(envelope, Err(RouteError::overloaded(1_000))).await,
         }
     }
 }

@@ -44,12 +44,7 @@ pub struct ConfigureError {
 impl fmt::Display for ConfigureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("registered twice:")?;
-        for Duplicate {
-            name,
-            first,
-            second,
-        } in &self.duplicates
-        {
+        for Duplicate { name, first, second } in &self.duplicates {
             write!(f, "\n  {name}: at {first} and at {second}")?;
         }
         Ok(())
@@ -95,19 +90,12 @@ impl Route {
         let at = Location::caller();
         match self.events.entry(method.into()) {
             Entry::Vacant(place) => {
-                place.insert(Registered {
-                    handler: erase(handler),
-                    at,
-                });
+                place.insert(Registered { handler: erase(handler), at });
             }
             Entry::Occupied(place) => {
                 let dot = if self.name.is_empty() { "" } else { "." };
                 let name = format!("event {}{dot}{method}", self.name);
-                self.duplicates.push(Duplicate {
-                    name,
-                    first: place.get().at,
-                    second: at,
-                });
+                self.duplicates.push(Duplicate { name, first: place.get().at, second: at });
             }
         }
         self
@@ -150,9 +138,7 @@ impl Routes {
         configure: impl IntoIterator<Item = F>,
     ) -> Result<Self, ConfigureError> {
         let mut routes = Self::default();
-        configure
-            .into_iter()
-            .for_each(|configure| configure(&mut routes));
+        configure.into_iter().for_each(|configure| configure(&mut routes));
         routes.checked()
     }
 
@@ -161,11 +147,7 @@ impl Routes {
         for route in self.routes.values_mut() {
             duplicates.append(&mut route.duplicates);
         }
-        if duplicates.is_empty() {
-            Ok(self)
-        } else {
-            Err(ConfigureError { duplicates })
-        }
+        if duplicates.is_empty() { Ok(self) } else { Err(ConfigureError { duplicates }) }
     }
 
     /// The route `name`, whose events are `name.method`.
@@ -176,11 +158,7 @@ impl Routes {
         match route.first {
             Some(first) => {
                 let name = format!("route {name}");
-                self.duplicates.push(Duplicate {
-                    name,
-                    first,
-                    second: at,
-                });
+                self.duplicates.push(Duplicate { name, first, second: at });
             }
             None => {
                 route.first = Some(at);
@@ -205,18 +183,11 @@ impl Routes {
         let at = Location::caller();
         match self.hooks.entry(hook) {
             Entry::Vacant(place) => {
-                place.insert(Registered {
-                    handler: erase(handler),
-                    at,
-                });
+                place.insert(Registered { handler: erase(handler), at });
             }
             Entry::Occupied(place) => {
                 let name = format!("hook {hook:?}");
-                self.duplicates.push(Duplicate {
-                    name,
-                    first: place.get().at,
-                    second: at,
-                });
+                self.duplicates.push(Duplicate { name, first: place.get().at, second: at });
             }
         }
         self
@@ -235,22 +206,10 @@ mod tests {
             cfg.route("world").on("say", nothing).on("say", nothing);
         }])
         .unwrap_err();
-        let [
-            Duplicate {
-                name,
-                first,
-                second,
-            },
-        ] = &error.duplicates[..]
-        else {
-            panic!("one")
-        };
+        let [Duplicate { name, first, second }] = &error.duplicates[..] else { panic!("one") };
         assert_eq!(name, "event world.say");
         assert_eq!((first.file(), second.file()), (file!(), file!()));
-        assert_ne!(
-            (first.line(), first.column()),
-            (second.line(), second.column())
-        );
+        assert_ne!((first.line(), first.column()), (second.line(), second.column()));
     }
 
     #[test]
@@ -268,12 +227,6 @@ mod tests {
             cfg.hook(Hook::Connect, nothing);
         };
         assert!(Routes::build([module]).is_ok());
-        assert_eq!(
-            Routes::build([module, module])
-                .unwrap_err()
-                .duplicates
-                .len(),
-            1
-        );
+        assert_eq!(Routes::build([module, module]).unwrap_err().duplicates.len(), 1);
     }
 }

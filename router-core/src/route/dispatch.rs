@@ -55,9 +55,7 @@ pub struct Found {
 
 impl std::fmt::Debug for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Found")
-            .field("route", &self.route)
-            .finish_non_exhaustive()
+        f.debug_struct("Found").field("route", &self.route).finish_non_exhaustive()
     }
 }
 
@@ -75,19 +73,12 @@ impl Router {
             let id = RouteId::new(index, route.concurrent);
             gates.push(Gate::new(limits));
             for (method, registered) in route.events {
-                let event = if name.is_empty() {
-                    method
-                } else {
-                    format!("{name}.{method}").into()
-                };
+                let event =
+                    if name.is_empty() { method } else { format!("{name}.{method}").into() };
                 events.insert(event, (id, registered));
             }
         }
-        Ok(Self {
-            events,
-            gates,
-            hooks: routes.hooks,
-        })
+        Ok(Self { events, gates, hooks: routes.hooks })
     }
 
     /// The handler of an event.
@@ -98,11 +89,7 @@ impl Router {
         let (route, registered) = self.events.get(event)?;
         let gate = self.gates.get(usize::from(route.index))?;
         let handler = Arc::clone(&registered.handler);
-        Some(Found {
-            route: *route,
-            handler,
-            gate: Arc::clone(gate),
-        })
+        Some(Found { route: *route, handler, gate: Arc::clone(gate) })
     }
 
     /// The names of all events, in order.

@@ -23,11 +23,10 @@ pub(super) struct Full;
 
 impl Gate {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
-        let permits = limits.route_in_flight.get().map(|max| {
-            usize::try_from(max)
-                .unwrap_or(usize::MAX)
-                .min(Semaphore::MAX_PERMITS)
-        });
+        let permits = limits
+            .route_in_flight
+            .get()
+            .map(|max| usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS));
         Arc::new(Self {
             running: permits.map(Semaphore::new),
             waiting: AtomicU64::new(0),

@@ -28,10 +28,7 @@ pub enum Arrival<E> {
 
 impl<E> Default for Lanes<E> {
     fn default() -> Self {
-        Self {
-            running: Vec::new(),
-            waiting: VecDeque::new(),
-        }
+        Self { running: Vec::new(), waiting: VecDeque::new() }
     }
 }
 

@@ -50,11 +50,7 @@ pub struct Confirmer {
 impl Confirmer {
     /// Judges credentials that `keys` signed and `tokens` remembers.
     pub fn new(sessions: Sessions, tokens: Arc<dyn TokenStore>, keys: Arc<KeyRing>) -> Self {
-        Self {
-            sessions,
-            tokens,
-            keys,
-        }
+        Self { sessions, tokens, keys }
     }
 
     /// The sessions that credentials lead to.
@@ -67,16 +63,9 @@ impl Confirmer {
     /// # Errors
     /// [`SessionError::NoSession`] when the session is gone or has no user; a failed backend.
     pub async fn issue(&self, sid: &SessionId) -> Result<(String, UserId), SessionError> {
-        let document = self
-            .sessions
-            .load(sid)
-            .await?
-            .ok_or(SessionError::NoSession)?;
+        let document = self.sessions.load(sid).await?.ok_or(SessionError::NoSession)?;
         let user_id = document.user_id.ok_or(SessionError::NoSession)?;
-        let subject = TokenSubject {
-            sid: sid.clone(),
-            user_id: user_id.clone(),
-        };
+        let subject = TokenSubject { sid: sid.clone(), user_id: user_id.clone() };
         let site = self.sessions.site();
         let ttl = self.sessions.settings().token_ttl;
         let audience = Audience::sockets();
@@ -104,11 +93,7 @@ impl Confirmer {
             }
         };
         // The session may have ended, or changed hands, since the credential was made.
-        let document = self
-            .sessions
-            .load(&subject.sid)
-            .await?
-            .ok_or(ConfirmError::Refused)?;
+        let document = self.sessions.load(&subject.sid).await?.ok_or(ConfirmError::Refused)?;
         if document.user_id.as_ref() != Some(&subject.user_id) {
             return Err(ConfirmError::Refused);
         }
@@ -117,12 +102,7 @@ impl Confirmer {
             Some(next) => next,
             None => resume::begin(&self.sessions, &self.keys, subject.clone()).await?,
         };
-        Ok(Confirmed {
-            sid: subject.sid,
-            user_id: subject.user_id,
-            document,
-            resume,
-        })
+        Ok(Confirmed { sid: subject.sid, user_id: subject.user_id, document, resume })
     }
 }
 
@@ -141,10 +121,7 @@ mod tests {
         let keys = KeyRing::new(Key::random("a").unwrap(), None).unwrap();
         let document = SessionDocument::new(UserId::new("7"));
         let sid = sessions.create(&document).await.unwrap();
-        (
-            Confirmer::new(sessions, backend.tokens, Arc::new(keys)),
-            sid,
-        )
+        (Confirmer::new(sessions, backend.tokens, Arc::new(keys)), sid)
     }
 
     #[tokio::test]
@@ -153,10 +130,7 @@ mod tests {
         let (token, _) = confirmer.issue(&sid).await.unwrap();
         let first = confirmer.confirm(&Credential::Token(token)).await.unwrap();
         assert_eq!((&first.sid, first.user_id.as_str()), (&sid, "7"));
-        let second = confirmer
-            .confirm(&Credential::Resume(first.resume.clone()))
-            .await
-            .unwrap();
+        let second = confirmer.confirm(&Credential::Resume(first.resume.clone())).await.unwrap();
         assert_ne!(first.resume, second.resume);
     }
 
@@ -167,33 +141,17 @@ mod tests {
         let (used, _) = confirmer.issue(&sid).await.unwrap();
         let confirmed = confirmer.confirm(&Credential::Token(used)).await.unwrap();
         confirmer.sessions().end(&sid).await.unwrap();
-        for credential in [
-            Credential::Token(open),
-            Credential::Resume(confirmed.resume),
-        ] {
+        for credential in [Credential::Token(open), Credential::Resume(confirmed.resume)] {
             let outcome = confirmer.confirm(&credential).await;
-            assert!(
-                matches!(outcome, Err(ConfirmError::Refused)),
-                "{credential:?}"
-            );
+            assert!(matches!(outcome, Err(ConfirmError::Refused)), "{credential:?}");
         }
-        assert!(matches!(
-            confirmer.issue(&sid).await,
-            Err(SessionError::NoSession)
-        ));
+        assert!(matches!(confirmer.issue(&sid).await, Err(SessionError::NoSession)));
     }
 
     #[tokio::test]
     async fn a_session_without_a_user_gets_no_token() {
         let (confirmer, _) = fixture().await;
-        let sid = confirmer
-            .sessions()
-            .create(&SessionDocument::new(None))
-            .await
-            .unwrap();
-        assert!(matches!(
-            confirmer.issue(&sid).await,
-            Err(SessionError::NoSession)
-        ));
+        let sid = confirmer.sessions().create(&SessionDocument::new(None)).await.unwrap();
+        assert!(matches!(confirmer.issue(&sid).await, Err(SessionError::NoSession)));
     }
 }

@@ -97,9 +97,7 @@ impl TryFrom<ByteString> for Site {
 
     fn try_from(name: ByteString) -> Result<Self, SiteError> {
         let fits = (1..=64).contains(&name.len())
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if fits { Ok(Self(name)) } else { Err(SiteError) }
     }
 }
@@ -131,11 +129,7 @@ impl SessionDocument {
 
     /// A session of this user, or of nobody yet.
     pub fn new(user_id: Option<UserId>) -> Self {
-        Self {
-            user_id,
-            sockets: Vec::new(),
-            store: Map::new(),
-        }
+        Self { user_id, sockets: Vec::new(), store: Map::new() }
     }
 
     /// Notes a socket that came.

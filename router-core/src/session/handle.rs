@@ -43,13 +43,7 @@ impl<T: DeserializeOwned> Session<T> {
         let document = sessions.load(sid).await?.ok_or(SessionError::NoSession)?;
         let store = read(&document)?;
         let user_id = document.user_id.clone();
-        Ok(Self {
-            sessions: sessions.clone(),
-            sid: sid.clone(),
-            user_id,
-            document,
-            store,
-        })
+        Ok(Self { sessions: sessions.clone(), sid: sid.clone(), user_id, document, store })
     }
 
     /// The session's id. A secret: it belongs into no message.
@@ -84,9 +78,6 @@ impl<T: DeserializeOwned> Session<T> {
 fn read<T: DeserializeOwned>(document: &SessionDocument) -> Result<T, SessionError> {
     serde_path_to_error::deserialize(Value::Object(document.store.clone())).map_err(|error| {
         let path = error.path().to_string();
-        SessionError::Document(PayloadError {
-            path,
-            reason: error.into_inner().to_string(),
-        })
+        SessionError::Document(PayloadError { path, reason: error.into_inner().to_string() })
     })
 }

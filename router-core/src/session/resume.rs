@@ -81,17 +81,11 @@ pub async fn begin(
     subject: TokenSubject,
 ) -> Result<String, SessionError> {
     let id = random_text::<18>()?;
-    let family = Family {
-        subject,
-        generation: 1,
-        rotated_ms: now_ms(),
-    };
-    write(sessions, &id, None, &family)
-        .await
-        .map_err(|error| match error {
-            WriteError::Backend(error) => error.into(),
-            WriteError::Conflict => SessionError::Contention,
-        })?;
+    let family = Family { subject, generation: 1, rotated_ms: now_ms() };
+    write(sessions, &id, None, &family).await.map_err(|error| match error {
+        WriteError::Backend(error) => error.into(),
+        WriteError::Conflict => SessionError::Contention,
+    })?;
     credential(keys, sessions.site(), &id, 1)
 }
 
@@ -107,11 +101,7 @@ pub async fn show(
     let (id, generation) = parse(keys, sessions.site(), text).ok_or(ConfirmError::Refused)?;
     let key = key(sessions.site(), &id);
     for _ in 0..ATTEMPTS {
-        let record = sessions
-            .records()
-            .load(&key)
-            .await?
-            .ok_or(ConfirmError::Refused)?;
+        let record = sessions.records().load(&key).await?.ok_or(ConfirmError::Refused)?;
         let mut family: Family =
             serde_json::from_slice(&record.body).map_err(|_| ConfirmError::Refused)?;
         match family.show(generation, now_ms()) {
@@ -151,11 +141,7 @@ fn now_ms() -> u64 {
 }
 
 fn key(site: &Site, id: &ByteString) -> RecordKey {
-    RecordKey {
-        kind: RecordKind::Resume,
-        site: site.text(),
-        id: id.clone(),
-    }
+    RecordKey { kind: RecordKind::Resume, site: site.text(), id: id.clone() }
 }
 
 async fn write(
@@ -168,11 +154,7 @@ async fn write(
         .map_err(|error| BackendError::because(BackendErrorKind::NotApplied, error))?;
     let ttl = sessions.settings().resume_ttl;
     let key = key(sessions.site(), id);
-    sessions
-        .records()
-        .write(&key, expected, Bytes::from(body), ttl)
-        .await
-        .map(|_| ())
+    sessions.records().write(&key, expected, Bytes::from(body), ttl).await.map(|_| ())
 }
 
 /// `kid.family.generation.signature`.
@@ -215,15 +197,9 @@ mod tests {
     };
 
     fn family(generation: u64, rotated_ms: u64) -> Family {
-        let subject = TokenSubject {
-            sid: SessionId::random().unwrap(),
-            user_id: UserId::new("7").unwrap(),
-        };
-        Family {
-            subject,
-            generation,
-            rotated_ms,
-        }
+        let subject =
+            TokenSubject { sid: SessionId::random().unwrap(), user_id: UserId::new("7").unwrap() };
+        Family { subject, generation, rotated_ms }
     }
 
     #[test]
@@ -239,10 +215,7 @@ mod tests {
     fn fixture() -> (Sessions, KeyRing) {
         let records = MemoryHub::new().backend().records;
         let sessions = Sessions::new(records, Site::main(), SessionSettings::default());
-        (
-            sessions,
-            KeyRing::new(Key::random("a").unwrap(), None).unwrap(),
-        )
+        (sessions, KeyRing::new(Key::random("a").unwrap(), None).unwrap())
     }
 
     #[tokio::test]
@@ -261,24 +234,15 @@ mod tests {
         let first = begin(&sessions, &keys, family(1, 0).subject).await.unwrap();
         let (_, second) = show(&sessions, &keys, &first).await.unwrap();
         let (_, third) = show(&sessions, &keys, &second).await.unwrap();
-        assert!(matches!(
-            show(&sessions, &keys, &first).await,
-            Err(ConfirmError::Refused)
-        ));
-        assert!(matches!(
-            show(&sessions, &keys, &third).await,
-            Err(ConfirmError::Refused)
-        ));
+        assert!(matches!(show(&sessions, &keys, &first).await, Err(ConfirmError::Refused)));
+        assert!(matches!(show(&sessions, &keys, &third).await, Err(ConfirmError::Refused)));
     }
 
     #[tokio::test]
     async fn a_credential_shown_twice_at_once_admits_both_with_one_successor() {
         let (sessions, keys) = fixture();
         let first = begin(&sessions, &keys, family(1, 0).subject).await.unwrap();
-        let shown = tokio::join!(
-            show(&sessions, &keys, &first),
-            show(&sessions, &keys, &first)
-        );
+        let shown = tokio::join!(show(&sessions, &keys, &first), show(&sessions, &keys, &first));
         assert_eq!(shown.0.unwrap().1, shown.1.unwrap().1);
     }
 
@@ -287,10 +251,7 @@ mod tests {
         let (sessions, keys) = fixture();
         let good = begin(&sessions, &keys, family(1, 0).subject).await.unwrap();
         let forged = good.replacen(".1.", ".2.", 1);
-        assert!(matches!(
-            show(&sessions, &keys, &forged).await,
-            Err(ConfirmError::Refused)
-        ));
+        assert!(matches!(show(&sessions, &keys, &forged).await, Err(ConfirmError::Refused)));
         for cut in 0..good.len() {
             assert!(parse(&keys, sessions.site(), &good[..cut]).is_none());
         }

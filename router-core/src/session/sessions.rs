@@ -58,11 +58,7 @@ pub struct Sessions {
 impl Sessions {
     /// The sessions of `site` in `records`.
     pub fn new(records: Arc<dyn RecordStore>, site: Site, settings: SessionSettings) -> Self {
-        Self {
-            records,
-            site,
-            settings: Arc::new(settings),
-        }
+        Self { records, site, settings: Arc::new(settings) }
     }
 
     /// The site whose sessions these are.
@@ -80,11 +76,7 @@ impl Sessions {
     }
 
     fn key(&self, sid: &SessionId) -> RecordKey {
-        RecordKey {
-            kind: RecordKind::Session,
-            site: self.site.text(),
-            id: sid.text(),
-        }
+        RecordKey { kind: RecordKind::Session, site: self.site.text(), id: sid.text() }
     }
 
     /// Stores a new session and returns its id.
@@ -93,11 +85,7 @@ impl Sessions {
     /// When the backend or the random generator fails.
     pub async fn create(&self, document: &SessionDocument) -> Result<SessionId, SessionError> {
         let sid = SessionId::random()?;
-        match self
-            .records
-            .write(&self.key(&sid), None, body(document)?, self.settings.ttl)
-            .await
-        {
+        match self.records.write(&self.key(&sid), None, body(document)?, self.settings.ttl).await {
             Ok(_) => Ok(sid),
             Err(WriteError::Backend(error)) => Err(error.into()),
             Err(WriteError::Conflict) => Err(SessionError::Contention),
@@ -109,10 +97,7 @@ impl Sessions {
     /// # Errors
     /// When the backend fails, or holds something else under this name.
     pub async fn load(&self, sid: &SessionId) -> Result<Option<SessionDocument>, SessionError> {
-        Ok(self
-            .load_versioned(sid)
-            .await?
-            .map(|(document, _)| document))
+        Ok(self.load_versioned(sid).await?.map(|(document, _)| document))
     }
 
     async fn load_versioned(
@@ -144,11 +129,7 @@ impl Sessions {
             };
             let outcome = change(&mut document)?;
             let body = body(&document)?;
-            match self
-                .records
-                .write(&self.key(sid), Some(version), body, self.settings.ttl)
-                .await
-            {
+            match self.records.write(&self.key(sid), Some(version), body, self.settings.ttl).await {
                 Ok(_) => return Ok(outcome),
                 Err(WriteError::Conflict) => tokio::task::yield_now().await,
                 Err(WriteError::Backend(error)) => return Err(error.into()),
@@ -196,10 +177,7 @@ impl Sessions {
     /// # Errors
     /// When the backend fails.
     pub async fn touch(&self, sid: &SessionId) -> Result<bool, SessionError> {
-        Ok(self
-            .records
-            .touch(&self.key(sid), self.settings.ttl)
-            .await?)
+        Ok(self.records.touch(&self.key(sid), self.settings.ttl).await?)
     }
 
     /// Ends a session: its tokens and resume credentials lead nowhere from now on. `false` if there
@@ -213,14 +191,9 @@ impl Sessions {
 }
 
 fn body(document: &SessionDocument) -> Result<Bytes, SessionError> {
-    serde_json::to_vec(document)
-        .map(Bytes::from)
-        .map_err(|error| {
-            SessionError::Document(PayloadError {
-                path: ".".into(),
-                reason: error.to_string(),
-            })
-        })
+    serde_json::to_vec(document).map(Bytes::from).map_err(|error| {
+        SessionError::Document(PayloadError { path: ".".into(), reason: error.to_string() })
+    })
 }
 
 #[cfg(test)]
@@ -241,10 +214,7 @@ mod tests {
             let (sessions, sid) = (sessions.clone(), sid.clone());
             tokio::spawn(async move {
                 for _ in 0..200 {
-                    sessions
-                        .update(&sid, &inc("both", 1).inc(field, 1))
-                        .await
-                        .unwrap();
+                    sessions.update(&sid, &inc("both", 1).inc(field, 1)).await.unwrap();
                     tokio::task::yield_now().await;
                 }
             })
@@ -266,10 +236,7 @@ mod tests {
         sessions.update(&old, &inc("n", 1)).await.unwrap();
         let new = sessions.rotate(&old, UserId::new("ann")).await.unwrap();
         let document = sessions.load(&new).await.unwrap().unwrap();
-        assert_eq!(
-            (document.user_id, &document.store["n"]),
-            (UserId::new("ann"), &1.into())
-        );
+        assert_eq!((document.user_id, &document.store["n"]), (UserId::new("ann"), &1.into()));
         assert!(sessions.load(&old).await.unwrap().is_none());
         let gone = sessions.update(&old, &inc("n", 1)).await;
         assert!(matches!(gone, Err(SessionError::NoSession)));

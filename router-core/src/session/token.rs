@@ -86,16 +86,7 @@ pub async fn issue(
     };
     let token = sign(keys.current(), &claims)?;
     let body = serde_json::to_vec(subject).map_err(corrupt)?;
-    store
-        .issue(
-            &TokenKey {
-                site: site.text(),
-                jti,
-            },
-            Bytes::from(body),
-            ttl,
-        )
-        .await?;
+    store.issue(&TokenKey { site: site.text(), jti }, Bytes::from(body), ttl).await?;
     Ok(token)
 }
 
@@ -111,22 +102,12 @@ pub async fn take(
     token: &str,
 ) -> Result<TokenSubject, ConfirmError> {
     let claims = verify(keys, audience, site, token).ok_or(ConfirmError::Refused)?;
-    let key = TokenKey {
-        site: site.text(),
-        jti: claims.jti,
-    };
+    let key = TokenKey { site: site.text(), jti: claims.jti };
     let body = store.take(&key).await?.ok_or(ConfirmError::Refused)?;
     let recorded: TokenSubject =
         serde_json::from_slice(&body).map_err(|_| ConfirmError::Refused)?;
-    let claimed = TokenSubject {
-        sid: claims.sid,
-        user_id: claims.sub,
-    };
-    if recorded == claimed {
-        Ok(recorded)
-    } else {
-        Err(ConfirmError::Refused)
-    }
+    let claimed = TokenSubject { sid: claims.sid, user_id: claims.sub };
+    if recorded == claimed { Ok(recorded) } else { Err(ConfirmError::Refused) }
 }
 
 fn corrupt(error: serde_json::Error) -> SessionError {
@@ -138,12 +119,8 @@ fn sign(key: &Key, claims: &Claims) -> Result<String, SessionError> {
     use crate::backend::{BackendError, BackendErrorKind};
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some(key.id().to_owned());
-    encode(
-        &header,
-        claims,
-        &EncodingKey::from_secret(&key.derive("session-sync")),
-    )
-    .map_err(|error| BackendError::because(BackendErrorKind::NotApplied, error).into())
+    encode(&header, claims, &EncodingKey::from_secret(&key.derive("session-sync")))
+        .map_err(|error| BackendError::because(BackendErrorKind::NotApplied, error).into())
 }
 
 fn verify(keys: &KeyRing, audience: &Audience, site: &Site, token: &str) -> Option<Claims> {
@@ -180,36 +157,19 @@ mod tests {
             Self {
                 store: MemoryHub::new().backend().tokens,
                 keys: KeyRing::new(Key::random("now").unwrap(), None).unwrap(),
-                subject: TokenSubject {
-                    sid,
-                    user_id: UserId::new("7").unwrap(),
-                },
+                subject: TokenSubject { sid, user_id: UserId::new("7").unwrap() },
             }
         }
 
         async fn issue(&self) -> String {
             let ttl = Duration::from_secs(10);
-            issue(
-                &*self.store,
-                &self.keys,
-                &Audience::sockets(),
-                &Site::main(),
-                &self.subject,
-                ttl,
-            )
-            .await
-            .unwrap()
+            issue(&*self.store, &self.keys, &Audience::sockets(), &Site::main(), &self.subject, ttl)
+                .await
+                .unwrap()
         }
 
         async fn take(&self, keys: &KeyRing, token: &str) -> Result<TokenSubject, ConfirmError> {
-            take(
-                &*self.store,
-                keys,
-                &Audience::sockets(),
-                &Site::main(),
-                token,
-            )
-            .await
+            take(&*self.store, keys, &Audience::sockets(), &Site::main(), token).await
         }
 
         fn claims(&self, change: impl FnOnce(&mut Claims)) -> Claims {
@@ -237,10 +197,7 @@ mod tests {
     async fn a_token_is_good_once() {
         let fixture = Fixture::new();
         let token = fixture.issue().await;
-        assert_eq!(
-            fixture.take(&fixture.keys, &token).await.unwrap(),
-            fixture.subject
-        );
+        assert_eq!(fixture.take(&fixture.keys, &token).await.unwrap(), fixture.subject);
         assert!(refused(&fixture.take(&fixture.keys, &token).await));
     }
 
@@ -273,12 +230,8 @@ mod tests {
         assert!(check(&fixture.claims(|_| ())));
         // No leeway: the second of expiry is already too late.
         assert!(!check(&fixture.claims(|claims| claims.exp = claims.iat)));
-        assert!(!check(
-            &fixture.claims(|claims| claims.aud = "whisk/other".into())
-        ));
-        assert!(!check(
-            &fixture.claims(|claims| claims.iss = "somebody".into())
-        ));
+        assert!(!check(&fixture.claims(|claims| claims.aud = "whisk/other".into())));
+        assert!(!check(&fixture.claims(|claims| claims.iss = "somebody".into())));
         let other = Site::try_from(ByteString::from("other")).unwrap();
         assert!(!check(&fixture.claims(|claims| claims.site = other)));
 
@@ -314,24 +267,12 @@ mod tests {
         hub.cut(true);
         let forged = KeyRing::new(Key::random("now").unwrap(), None).unwrap();
         let token = sign(forged.current(), &fixture.claims(|_| ())).unwrap();
-        let outcome = take(
-            &*store,
-            &fixture.keys,
-            &Audience::sockets(),
-            &Site::main(),
-            &token,
-        )
-        .await;
+        let outcome =
+            take(&*store, &fixture.keys, &Audience::sockets(), &Site::main(), &token).await;
         assert!(refused(&outcome));
         let signed = sign(fixture.keys.current(), &fixture.claims(|_| ())).unwrap();
-        let outcome = take(
-            &*store,
-            &fixture.keys,
-            &Audience::sockets(),
-            &Site::main(),
-            &signed,
-        )
-        .await;
+        let outcome =
+            take(&*store, &fixture.keys, &Audience::sockets(), &Site::main(), &signed).await;
         assert!(matches!(outcome, Err(ConfirmError::Unavailable(_))));
     }
 }

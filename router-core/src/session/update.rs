@@ -110,8 +110,7 @@ impl Update {
     /// Also adds to a number.
     #[must_use]
     pub fn inc(mut self, path: &str, by: impl Into<Number>) -> Self {
-        self.operations
-            .push((path.to_owned(), Operation::Inc(by.into())));
+        self.operations.push((path.to_owned(), Operation::Inc(by.into())));
         self
     }
 
@@ -149,10 +148,7 @@ impl Update {
         let mut update = Self::default();
         for (name, fields) in changes {
             let Value::Object(fields) = fields else {
-                return Err(UpdateError::Type {
-                    path: name.clone(),
-                    needs: "object of fields",
-                });
+                return Err(UpdateError::Type { path: name.clone(), needs: "object of fields" });
             };
             for (path, value) in fields {
                 let operation = match (name.as_str(), value) {
@@ -160,10 +156,7 @@ impl Update {
                     ("$unset", _) => Operation::Unset,
                     ("$inc", Value::Number(by)) => Operation::Inc(by.clone()),
                     ("$inc", _) => {
-                        return Err(UpdateError::Type {
-                            path: path.clone(),
-                            needs: "number",
-                        });
+                        return Err(UpdateError::Type { path: path.clone(), needs: "number" });
                     }
                     ("$push", value) => Operation::Push(value.clone()),
                     ("$pull", value) => Operation::Pull(value.clone()),
@@ -225,9 +218,7 @@ impl Operation {
             if matches!(self, Self::Unset | Self::Pull(_)) && !parent.contains_key(part) {
                 return Ok(());
             }
-            let child = parent
-                .entry(part)
-                .or_insert_with(|| Value::Object(Map::new()));
+            let child = parent.entry(part).or_insert_with(|| Value::Object(Map::new()));
             let Value::Object(child) = child else {
                 return Err(UpdateError::Type {
                     path: path.to_owned(),
@@ -238,10 +229,7 @@ impl Operation {
         }
         let list = |value: &mut Value| match value {
             Value::Array(list) => Ok(std::mem::take(list)),
-            _ => Err(UpdateError::Type {
-                path: path.to_owned(),
-                needs: "list",
-            }),
+            _ => Err(UpdateError::Type { path: path.to_owned(), needs: "list" }),
         };
         match self {
             Self::Set(value) => {
@@ -257,18 +245,13 @@ impl Operation {
                         add(number, by).ok_or_else(|| UpdateError::Overflow(path.to_owned()))?
                     }
                     Some(_) => {
-                        return Err(UpdateError::Type {
-                            path: path.to_owned(),
-                            needs: "number",
-                        });
+                        return Err(UpdateError::Type { path: path.to_owned(), needs: "number" });
                     }
                 };
                 parent.insert(field.to_owned(), Value::Number(sum));
             }
             Self::Push(value) => {
-                let slot = parent
-                    .entry(field)
-                    .or_insert_with(|| Value::Array(Vec::new()));
+                let slot = parent.entry(field).or_insert_with(|| Value::Array(Vec::new()));
                 let mut items = list(slot)?;
                 items.push(value.clone());
                 *slot = Value::Array(items);
@@ -337,13 +320,7 @@ mod tests {
         let mut store = Map::from_iter([("text".to_owned(), json!("a"))]);
         let before = store.clone();
         let refused = set("fine", 1).inc("text", 1).apply(&mut store);
-        assert_eq!(
-            refused,
-            Err(UpdateError::Type {
-                path: "text".into(),
-                needs: "number"
-            })
-        );
+        assert_eq!(refused, Err(UpdateError::Type { path: "text".into(), needs: "number" }));
         assert_eq!(store, before);
     }
 
@@ -359,17 +336,8 @@ mod tests {
             set("a", 1).set("b", 1).inc("a", 2).apply(&mut store),
             Err(UpdateError::Overlap("a".into()))
         );
-        assert!(
-            set("a", 1)
-                .set("ab", 2)
-                .set("a-b", 3)
-                .apply(&mut store)
-                .is_ok()
-        );
-        assert_eq!(
-            set("a..b", 1).apply(&mut store),
-            Err(UpdateError::Path("a..b".into()))
-        );
+        assert!(set("a", 1).set("ab", 2).set("a-b", 3).apply(&mut store).is_ok());
+        assert_eq!(set("a..b", 1).apply(&mut store), Err(UpdateError::Path("a..b".into())));
     }
 
     #[test]

@@ -37,10 +37,7 @@ impl Mailbox {
     }
 
     pub(super) fn names(&self) -> Vec<ByteString> {
-        lock(&self.events)
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect()
+        lock(&self.events).iter().map(|(name, _)| name.clone()).collect()
     }
 
     pub(super) fn gone(&self) -> Option<DisconnectReason> {
@@ -71,9 +68,7 @@ impl TestHub {
         };
         let sockets = lock(&self.sockets);
         let chosen = sockets.iter().filter(|(_, (info, _))| fits(info));
-        chosen
-            .map(|(tid, (_, mailbox))| (tid.clone(), Arc::clone(mailbox)))
-            .collect()
+        chosen.map(|(tid, (_, mailbox))| (tid.clone(), Arc::clone(mailbox))).collect()
     }
 
     /// Takes a socket away, as its connection's end does.
@@ -102,9 +97,7 @@ impl SocketHub for TestHub {
     }
 
     fn find(&self, tid: &TenantId) -> Option<Arc<SocketInfo>> {
-        lock(&self.sockets)
-            .get(tid)
-            .map(|(info, _)| Arc::clone(info))
+        lock(&self.sockets).get(tid).map(|(info, _)| Arc::clone(info))
     }
 
     fn disconnect(&self, who: Recipients, reason: DisconnectReason) -> BoxFuture<'_, ()> {

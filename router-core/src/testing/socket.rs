@@ -47,8 +47,7 @@ impl TestSocket {
     /// # Panics
     /// When the payload cannot be written as JSON.
     pub async fn push<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Ack {
-        self.push_args(event, Args::one(payload).expect("JSON"))
-            .await
+        self.push_args(event, Args::one(payload).expect("JSON")).await
     }
 
     /// Emits an event with arguments as they are, and waits for its acknowledgement.
@@ -84,11 +83,7 @@ impl TestSocket {
     /// Closes the socket as its client does, and runs the disconnect hook.
     pub async fn disconnect(self) {
         self.core.remove(&self.socket, DisconnectReason::Client);
-        self.hook(
-            Hook::Disconnect,
-            Occasion::Disconnect(DisconnectReason::Client),
-        )
-        .await;
+        self.hook(Hook::Disconnect, Occasion::Disconnect(DisconnectReason::Client)).await;
     }
 
     pub(super) async fn hook(&self, hook: Hook, occasion: Occasion) {

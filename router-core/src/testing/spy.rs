@@ -28,10 +28,7 @@ pub(super) struct Notes {
 impl Notes {
     fn note(&self, frame: &Bytes) {
         if let Ok(Frame::Envelope(envelope)) = Frame::decode(frame) {
-            self.sent
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(envelope);
+            self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(envelope);
             self.changed.notify_waiters();
         }
     }
@@ -39,17 +36,13 @@ impl Notes {
     /// Takes the oldest message of this kind and event.
     pub(super) fn take(&self, kind: Kind, event: &str) -> Option<Sent> {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = sent
-            .iter()
-            .position(|sent| sent.kind == kind && sent.event == event)?;
+        let at = sent.iter().position(|sent| sent.kind == kind && sent.event == event)?;
         Some(sent.remove(at))
     }
 
     pub(super) fn names(&self) -> Vec<String> {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.iter()
-            .map(|sent| format!("{:?} {}", sent.kind, sent.event))
-            .collect()
+        sent.iter().map(|sent| format!("{:?} {}", sent.kind, sent.event)).collect()
     }
 }
 
@@ -68,10 +61,7 @@ struct SpyLink {
 
 impl BusBackend for SpyBus {
     fn open(&self, sink: Arc<dyn BusSink>) -> Arc<dyn BusLink> {
-        Arc::new(SpyLink {
-            link: self.bus.open(sink),
-            notes: Arc::clone(&self.notes),
-        })
+        Arc::new(SpyLink { link: self.bus.open(sink), notes: Arc::clone(&self.notes) })
     }
 }
 

@@ -83,9 +83,7 @@ impl TestSystemBuilder {
         let (jobs, queue) = mpsc::channel::<Job>(1_024);
         let (ready, started) = oneshot::channel();
         std::thread::spawn(move || run(self, queue, ready));
-        let (core, notes) = started
-            .await
-            .expect("the system starts; its panic stands above");
+        let (core, notes) = started.await.expect("the system starts; its panic stands above");
         TestSystem { core, notes, jobs }
     }
 }
@@ -96,27 +94,17 @@ fn run(
     mut queue: mpsc::Receiver<Job>,
     ready: oneshot::Sender<(Arc<Core>, Arc<Notes>)>,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let notes = Arc::<Notes>::default();
         let plain = builder.hub.backend();
-        let spy = SpyBus {
-            bus: Arc::clone(&plain.bus),
-            notes: Arc::clone(&notes),
-        };
-        let backend = Backend {
-            bus: Arc::new(spy),
-            ..plain
-        };
+        let spy = SpyBus { bus: Arc::clone(&plain.bus), notes: Arc::clone(&notes) };
+        let backend = Backend { bus: Arc::new(spy), ..plain };
         let spec = NodeSpec::new(builder.node);
         let router = Router::new(builder.routes, &spec.limits).expect("routes are unambiguous");
         let observers = ObserverSet::new(builder.observers).expect("observers are unambiguous");
-        let node = Node::start(spec, backend.clone())
-            .await
-            .expect("the node starts");
+        let node = Node::start(spec, backend.clone()).await.expect("the node starts");
         let sessions = Sessions::new(backend.records, Site::main(), SessionSettings::default());
         let hub = Arc::<TestHub>::default();
         let services = Arc::new(Services {
@@ -128,11 +116,7 @@ fn run(
         });
         let inbox = node.take_inbox().expect("the inbox is taken once");
         tokio::task::spawn_local(inbox.observe(Arc::new(observers), Arc::clone(&services)));
-        let core = Arc::new(Core {
-            router,
-            services,
-            hub,
-        });
+        let core = Arc::new(Core { router, services, hub });
         if ready.send((core, notes)).is_err() {
             return;
         }
@@ -198,28 +182,18 @@ impl TestSystem {
     }
 
     async fn admit(&self, session: Option<(SessionId, UserId)>) -> TestSocket {
-        let tid: crate::TenantId = random_text::<12>()
-            .expect("randomness")
-            .try_into()
-            .expect("a tid");
+        let tid: crate::TenantId =
+            random_text::<12>().expect("randomness").try_into().expect("a tid");
         let address = self.bus().node().tenant(tid.clone());
         if let Some((sid, _)) = &session {
             let add = |document: &mut SessionDocument| {
                 document.add_socket(address.clone());
                 Ok(())
             };
-            self.sessions()
-                .modify(sid, add)
-                .await
-                .expect("the session lives");
+            self.sessions().modify(sid, add).await.expect("the session lives");
         }
         let (sid, user_id) = session.unzip();
-        let info = Arc::new(SocketInfo {
-            address,
-            nsp: "/".into(),
-            sid,
-            user_id,
-        });
+        let info = Arc::new(SocketInfo { address, nsp: "/".into(), sid, user_id });
         let mailbox = self.core.hub.add(tid, Arc::clone(&info));
         let hub = Arc::clone(&self.core.services.hub);
         let socket = TestSocket {
@@ -237,11 +211,7 @@ impl TestSystem {
     /// # Panics
     /// When none was sent in time, or its payload is no `T`.
     pub async fn assert_broadcast<T: DeserializeOwned>(&self, event: &str) -> T {
-        self.sent(Kind::Broadcast, event)
-            .await
-            .args
-            .first()
-            .expect("the payload is a T")
+        self.sent(Kind::Broadcast, event).await.args.first().expect("the payload is a T")
     }
 
     /// The next transmit of this event that the modules sent: to whom, and its payload.
@@ -251,19 +221,13 @@ impl TestSystem {
     /// leave it, and is seen by its observer.
     pub async fn assert_transmit<T: DeserializeOwned>(&self, event: &str) -> (Address, T) {
         let sent = self.sent(Kind::Transmit, event).await;
-        (
-            sent.recipient,
-            sent.args.first().expect("the payload is a T"),
-        )
+        (sent.recipient, sent.args.first().expect("the payload is a T"))
     }
 
     async fn sent(&self, kind: Kind, event: &str) -> Sent {
         let found = wait(&self.notes.changed, || self.notes.take(kind, event)).await;
         found.unwrap_or_else(|| {
-            panic!(
-                "no {kind:?} of {event} was sent, but {:?}",
-                self.notes.names()
-            )
+            panic!("no {kind:?} of {event} was sent, but {:?}", self.notes.names())
         })
     }
 }
@@ -320,9 +284,7 @@ pub(super) async fn on_thread<T: Send + 'static, F: Future<Output = T> + 'static
             let _gone = tell.send(work.await);
         })
     });
-    jobs.send(job)
-        .await
-        .expect("the system runs while a handle to it lives");
+    jobs.send(job).await.expect("the system runs while a handle to it lives");
     told.await.expect("the system's thread runs")
 }
 

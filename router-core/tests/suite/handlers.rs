@@ -39,10 +39,7 @@ fn routes(cfg: &mut Routes) {
             Err::<(), _>(RouteError::new("full", "No place.").with("max", 3))
         })
         .on("whisper", whisper);
-    cfg.root()
-        .on("message", |EventName(name): EventName| async move {
-            name.to_string()
-        });
+    cfg.root().on("message", |EventName(name): EventName| async move { name.to_string() });
 }
 
 async fn say(Payload(say): Payload<Say>) -> String {
@@ -74,15 +71,9 @@ async fn system() -> TestSystem {
 #[tokio::test]
 async fn the_returned_value_is_the_acknowledgement() {
     let ann = system().await.connect_as("ann").await;
-    let said: String = ann
-        .push("world.say", &json!({"message": "hi", "tags": [1, 2]}))
-        .await
-        .ok();
+    let said: String = ann.push("world.say", &json!({"message": "hi", "tags": [1, 2]})).await.ok();
     assert_eq!(said, "hi2");
-    assert_eq!(
-        ann.push("world.nothing", &()).await.ok::<Value>(),
-        Value::Null
-    );
+    assert_eq!(ann.push("world.nothing", &()).await.ok::<Value>(), Value::Null);
     assert_eq!(ann.push("message", &()).await.ok::<String>(), "message");
 }
 
@@ -90,26 +81,16 @@ async fn the_returned_value_is_the_acknowledgement() {
 async fn several_arguments_pass_through_as_they_are() {
     let ann = system().await.connect_as("ann").await;
     let args = Args::many(&[json!(1), json!({"a": 2.50})]).unwrap();
-    assert_eq!(
-        ann.push_args("world.swap", args.clone())
-            .await
-            .into_result(),
-        Ok(args)
-    );
+    assert_eq!(ann.push_args("world.swap", args.clone()).await.into_result(), Ok(args));
 }
 
 #[tokio::test]
 async fn a_payload_that_does_not_fit_is_answered_with_its_path() {
     let ann = system().await.connect_as("ann").await;
     let bad = json!({"message": "hi", "tags": [1, 999]});
-    let error = ann
-        .push("world.say", &bad)
-        .await
-        .assert_error("bad_payload");
+    let error = ann.push("world.say", &bad).await.assert_error("bad_payload");
     assert_eq!(error.data("path"), Some(&json!("tags[1]")));
-    ann.push("world.say", &json!({}))
-        .await
-        .assert_error("bad_payload");
+    ann.push("world.say", &json!({})).await.assert_error("bad_payload");
 }
 
 #[tokio::test]
@@ -123,10 +104,7 @@ async fn an_event_without_a_handler_is_answered() {
 #[tokio::test]
 async fn a_handler_that_panics_is_answered_and_the_system_lives() {
     let system = system().await;
-    let (ann, bob) = (
-        system.connect_as("ann").await,
-        system.connect_as("bob").await,
-    );
+    let (ann, bob) = (system.connect_as("ann").await, system.connect_as("bob").await);
     for event in ["world.panic", "world.panic_at_once"] {
         let error = ann.push(event, &()).await.assert_error("internal");
         assert!(!error.message().contains("on purpose"));
@@ -149,21 +127,11 @@ async fn a_session_is_shared_by_the_sockets_of_a_user_and_needed_where_it_is_ask
     assert_eq!(ann.push("world.count", &()).await.ok::<Profile>().said, 1);
     assert_eq!(ann.push("world.count", &()).await.ok::<Profile>().said, 2);
     let sid = ann.session_id().unwrap();
-    system
-        .sessions()
-        .update(sid, &set("said", "a text"))
-        .await
-        .unwrap();
-    let error = ann
-        .push("world.count", &())
-        .await
-        .assert_error("bad_session");
+    system.sessions().update(sid, &set("said", "a text")).await.unwrap();
+    let error = ann.push("world.count", &()).await.assert_error("bad_session");
     assert_eq!(error.data("path"), Some(&json!("said")));
     let anonymous = system.connect_anonymous().await;
-    anonymous
-        .push("world.count", &())
-        .await
-        .assert_error("no_session");
+    anonymous.push("world.count", &()).await.assert_error("no_session");
 }
 
 #[tokio::test]
@@ -178,12 +146,9 @@ async fn a_handler_emits_to_the_socket_that_asked() {
 async fn hooks_see_a_socket_come_and_go_with_its_session_and_reason() {
     struct Seen(AtomicU32);
     let routes = |cfg: &mut Routes| {
-        cfg.hook(
-            Hook::Connect,
-            |seen: Data<Arc<Seen>>, _session: Session| async move {
-                seen.0.fetch_add(1, Ordering::Relaxed);
-            },
-        )
+        cfg.hook(Hook::Connect, |seen: Data<Arc<Seen>>, _session: Session| async move {
+            seen.0.fetch_add(1, Ordering::Relaxed);
+        })
         .hook(
             Hook::Disconnect,
             |seen: Data<Arc<Seen>>, _session: Session, reason: DisconnectReason| async move {
@@ -193,11 +158,7 @@ async fn hooks_see_a_socket_come_and_go_with_its_session_and_reason() {
         );
     };
     let seen = Arc::new(Seen(AtomicU32::new(0)));
-    let system = TestSystem::builder()
-        .routes(routes)
-        .data(Arc::clone(&seen))
-        .start()
-        .await;
+    let system = TestSystem::builder().routes(routes).data(Arc::clone(&seen)).start().await;
     let ann = system.connect_as("ann").await;
     assert_eq!(seen.0.load(Ordering::Relaxed), 1);
     ann.disconnect().await;
@@ -210,10 +171,5 @@ async fn data_that_was_not_registered_is_an_internal_error() {
         cfg.root().on("data", |_: Data<u8>| async {});
     };
     let system = TestSystem::builder().routes(routes).start().await;
-    system
-        .connect_anonymous()
-        .await
-        .push("data", &())
-        .await
-        .assert_error("internal");
+    system.connect_anonymous().await.push("data", &()).await.assert_error("internal");
 }

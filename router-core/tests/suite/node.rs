@@ -30,9 +30,7 @@ async fn a_second_process_with_the_same_address_is_refused_and_told_who_has_it()
     let hub = MemoryHub::new();
     let first = Node::start(spec(0), hub.backend()).await.unwrap();
     let second = Node::start(spec(0), hub.backend()).await;
-    let Err(StartError::Held { node, holder }) = second else {
-        panic!("refused")
-    };
+    let Err(StartError::Held { node, holder }) = second else { panic!("refused") };
     assert_eq!((&node, holder.pid), (first.address(), std::process::id()));
     let life = first.incarnation().unwrap();
     first.stop().await;
@@ -63,25 +61,15 @@ async fn a_node_that_lost_its_lease_is_fenced_and_lives_anew() {
     ready(&node, false).await;
     let mut readiness = node.readiness();
     let fenced = readiness.wait_for(|state| !state.lease);
-    tokio::time::timeout(Duration::from_secs(10), fenced)
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), fenced).await.unwrap().unwrap();
     assert_eq!(node.incarnation(), None);
-    let own = node
-        .bus()
-        .transmit(&node.address().clone().into(), "a.b", &1)
-        .await;
+    let own = node.bus().transmit(&node.address().clone().into(), "a.b", &1).await;
     assert!(matches!(own, Err(TransmitError::NodeGone)), "{own:?}");
     hub.cut(false);
     ready(&node, true).await;
     assert!(node.incarnation().unwrap() > life);
     ready(&sender, true).await;
-    sender
-        .bus()
-        .transmit(&node.address().clone().into(), "a.b", &1)
-        .await
-        .unwrap();
+    sender.bus().transmit(&node.address().clone().into(), "a.b", &1).await.unwrap();
 }
 
 #[tokio::test]
@@ -110,11 +98,7 @@ async fn a_message_for_a_former_life_is_answered_with_node_gone() {
         advertise: None,
     };
     let ttl = Duration::from_secs(60);
-    let former = backend
-        .registry
-        .acquire(&address, &holder, None, ttl)
-        .await
-        .unwrap();
+    let former = backend.registry.acquire(&address, &holder, None, ttl).await.unwrap();
     let sender = Node::start(spec(1), hub.backend()).await.unwrap();
     ready(&sender, true).await;
     let to = address.clone().into();
@@ -127,17 +111,13 @@ async fn a_message_for_a_former_life_is_answered_with_node_gone() {
     backend.registry.release(&former).await.unwrap();
     let _next = Node::start(spec(0), hub.backend()).await.unwrap();
     let outcome = transmit.await.unwrap();
-    assert!(
-        matches!(outcome, Err(TransmitError::NodeGone)),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(TransmitError::NodeGone)), "{outcome:?}");
 }
 
 #[test]
 fn observers_of_one_name_are_refused() {
     let module = |cfg: &mut Observers| {
-        cfg.observer("world")
-            .on_transmit("x", |Payload(_): Payload<u8>| async {});
+        cfg.observer("world").on_transmit("x", |Payload(_): Payload<u8>| async {});
     };
     assert!(Observers::build([module, module]).is_err());
 }

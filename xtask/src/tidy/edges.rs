@@ -35,15 +35,8 @@ struct Rule {
 
 const SERVICE: &[&str] = &["router-core", "wire"];
 const PROGRAM: &[&str] = &["launch"];
-const SHIPPED: &[&str] = &[
-    "router-core",
-    "router-redis",
-    "wire",
-    "web-service",
-    "ws-service",
-    "worker",
-    "launch",
-];
+const SHIPPED: &[&str] =
+    &["router-core", "router-redis", "wire", "web-service", "ws-service", "worker", "launch"];
 
 const RULES: &[Rule] = &[
     // Bytes in, packets out: no I/O, no clock, no bus.
@@ -54,37 +47,12 @@ const RULES: &[Rule] = &[
         never: &["actix*", "awc", "redis", "tokio*", "socket2"],
     },
     // All that users' modules need, and no socket or store behind it.
-    Rule {
-        name: "router-core",
-        ours: &[],
-        optional: &[],
-        never: &["actix*", "awc", "redis"],
-    },
-    Rule {
-        name: "router-redis",
-        ours: &["router-core"],
-        optional: &[],
-        never: &["actix*", "awc"],
-    },
+    Rule { name: "router-core", ours: &[], optional: &[], never: &["actix*", "awc", "redis"] },
+    Rule { name: "router-redis", ours: &["router-core"], optional: &[], never: &["actix*", "awc"] },
     // Services meet over the bus alone and name no backend.
-    Rule {
-        name: "ws-service",
-        ours: SERVICE,
-        optional: PROGRAM,
-        never: &["redis"],
-    },
-    Rule {
-        name: "web-service",
-        ours: SERVICE,
-        optional: PROGRAM,
-        never: &["redis"],
-    },
-    Rule {
-        name: "worker",
-        ours: SERVICE,
-        optional: PROGRAM,
-        never: &["redis"],
-    },
+    Rule { name: "ws-service", ours: SERVICE, optional: PROGRAM, never: &["redis"] },
+    Rule { name: "web-service", ours: SERVICE, optional: PROGRAM, never: &["redis"] },
+    Rule { name: "worker", ours: SERVICE, optional: PROGRAM, never: &["redis"] },
     // What programs do around their services; the one crate that knows every backend.
     Rule {
         name: "launch",
@@ -92,58 +60,31 @@ const RULES: &[Rule] = &[
         optional: &[],
         never: &["actix*", "redis"],
     },
-    Rule {
-        name: "bench",
-        ours: SHIPPED,
-        optional: &[],
-        never: &[],
-    },
-    Rule {
-        name: "xtask",
-        ours: &[],
-        optional: &[],
-        never: &[],
-    },
+    Rule { name: "bench", ours: SHIPPED, optional: &[], never: &[] },
+    Rule { name: "xtask", ours: &[], optional: &[], never: &[] },
 ];
 
 /// An example uses the crates that ship, and no other example.
-const EXAMPLE: Rule = Rule {
-    name: "examples/*",
-    ours: SHIPPED,
-    optional: &[],
-    never: &["redis"],
-};
+const EXAMPLE: Rule = Rule { name: "examples/*", ours: SHIPPED, optional: &[], never: &["redis"] };
 
 /// Reads the packages from `cargo metadata`.
 pub(crate) fn packages(metadata: &Value) -> Result<Vec<Package>> {
-    let list = metadata["packages"]
-        .as_array()
-        .context("no packages in cargo metadata")?;
+    let list = metadata["packages"].as_array().context("no packages in cargo metadata")?;
     list.iter().map(package).collect()
 }
 
 fn package(value: &Value) -> Result<Package> {
-    let manifest = value["manifest_path"]
-        .as_str()
-        .context("a package without a manifest")?;
-    let dependencies = value["dependencies"]
-        .as_array()
-        .context("a package without a list")?;
+    let manifest = value["manifest_path"].as_str().context("a package without a manifest")?;
+    let dependencies = value["dependencies"].as_array().context("a package without a list")?;
     let dependency = |it: &Value| -> Result<Dependency> {
         Ok(Dependency {
-            name: it["name"]
-                .as_str()
-                .context("a dependency without a name")?
-                .to_owned(),
+            name: it["name"].as_str().context("a dependency without a name")?.to_owned(),
             optional: it["optional"].as_bool().unwrap_or(false),
             ours: it["path"].is_string(),
         })
     };
     Ok(Package {
-        name: value["name"]
-            .as_str()
-            .context("a package without a name")?
-            .to_owned(),
+        name: value["name"].as_str().context("a package without a name")?.to_owned(),
         example: manifest.replace('\\', "/").contains("/examples/"),
         dependencies: dependencies.iter().map(dependency).collect::<Result<_>>()?,
     })
@@ -155,18 +96,12 @@ pub(crate) fn check(packages: &[Package]) -> Vec<String> {
     for package in packages {
         let named = RULES.iter().find(|rule| rule.name == package.name);
         let Some(rule) = named.or_else(|| package.example.then_some(&EXAMPLE)) else {
-            faults.push(format!(
-                "crate {} has no row in the table of edges.rs",
-                package.name
-            ));
+            faults.push(format!("crate {} has no row in the table of edges.rs", package.name));
             continue;
         };
         for dependency in &package.dependencies {
             if !allowed(rule, dependency) {
-                faults.push(format!(
-                    "{} must not depend on {}",
-                    package.name, dependency.name
-                ));
+                faults.push(format!("{} must not depend on {}", package.name, dependency.name));
             }
         }
     }
@@ -181,13 +116,10 @@ fn allowed(rule: &Rule, dependency: &Dependency) -> bool {
             || rule.name == name
             || (dependency.optional && rule.optional.contains(&name));
     }
-    !rule
-        .never
-        .iter()
-        .any(|pattern| match pattern.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => name == *pattern,
-        })
+    !rule.never.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == *pattern,
+    })
 }
 
 /// One file per program names the backend, and no library does.
@@ -234,11 +166,7 @@ mod tests {
                 optional: *optional,
             })
             .collect();
-        Package {
-            name: name.to_owned(),
-            example: name.starts_with("example"),
-            dependencies,
-        }
+        Package { name: name.to_owned(), example: name.starts_with("example"), dependencies }
     }
 
     #[test]
@@ -256,23 +184,15 @@ mod tests {
 
     #[test]
     fn the_core_knows_no_actor_and_no_store() {
-        let core = package(
-            "router-core",
-            &[("actix-web", false, false), ("redis", false, false)],
-        );
+        let core = package("router-core", &[("actix-web", false, false), ("redis", false, false)]);
         assert_eq!(check(&[core]).len(), 2);
     }
 
     #[test]
     fn examples_use_what_ships_and_nothing_uses_xtask() {
-        let good = package(
-            "example-a",
-            &[("ws-service", true, false), ("actix-web", false, false)],
-        );
-        let bad = package(
-            "example-b",
-            &[("example-a", true, false), ("xtask", true, false)],
-        );
+        let good =
+            package("example-a", &[("ws-service", true, false), ("actix-web", false, false)]);
+        let bad = package("example-b", &[("example-a", true, false), ("xtask", true, false)]);
         assert_eq!(check(&[good, bad]).len(), 2);
     }
 
@@ -284,19 +204,10 @@ mod tests {
     #[test]
     fn one_file_of_a_program_names_the_backend() {
         let line = ["use router", "redis::connect;"].join("_");
-        let file = |path: &str| Source {
-            path: path.to_owned(),
-            text: line.clone(),
-        };
+        let file = |path: &str| Source { path: path.to_owned(), text: line.clone() };
         assert!(check_backend_is_named_once(&[file("examples/a/src/bus.rs")]).is_empty());
-        let twice = [
-            file("examples/a/src/bus.rs"),
-            file("examples/a/src/main.rs"),
-        ];
+        let twice = [file("examples/a/src/bus.rs"), file("examples/a/src/main.rs")];
         assert_eq!(check_backend_is_named_once(&twice).len(), 1);
-        assert_eq!(
-            check_backend_is_named_once(&[file("ws-service/src/lib.rs")]).len(),
-            1
-        );
+        assert_eq!(check_backend_is_named_once(&[file("ws-service/src/lib.rs")]).len(), 1);
     }
 }

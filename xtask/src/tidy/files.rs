@@ -6,15 +6,11 @@ use super::Source;
 const LINES_MAX: usize = 600;
 
 /// Files that may be longer, each with its reason.
-const LONG: &[(&str, &str)] = &[(
-    "client/whisk.js",
-    "served as one module without a build step",
-)];
+const LONG: &[(&str, &str)] = &[("client/whisk.js", "served as one module without a build step")];
 
 /// What every file that a person wrote is checked for.
-const TEXT: &[&str] = &[
-    "rs", "js", "mjs", "ts", "json", "toml", "md", "html", "css", "sh", "yml", "yaml",
-];
+const TEXT: &[&str] =
+    &["rs", "js", "mjs", "ts", "json", "toml", "md", "html", "css", "sh", "yml", "yaml"];
 
 /// Every fault of the files, one line each.
 pub(crate) fn check(sources: &[Source]) -> Vec<String> {
@@ -25,17 +21,11 @@ fn check_file(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     if source.has_extension(&["rs", "js", "mjs", "ts"]) {
         if !has_header(source) {
-            faults.push(format!(
-                "{}: the first line must say what it is for",
-                source.path
-            ));
+            faults.push(format!("{}: the first line must say what it is for", source.path));
         }
         let lines = source.text.lines().count();
         if lines > LINES_MAX && !LONG.iter().any(|(path, _)| *path == source.path) {
-            faults.push(format!(
-                "{}: {lines} lines, at most {LINES_MAX}",
-                source.path
-            ));
+            faults.push(format!("{}: {lines} lines, at most {LINES_MAX}", source.path));
         }
     }
     if source.has_extension(TEXT) {
@@ -49,15 +39,8 @@ fn check_file(source: &Source) -> Vec<String> {
 
 /// At least three words in a comment at the very top, after a `#!` line.
 fn has_header(source: &Source) -> bool {
-    let openings: &[&str] = if source.has_extension(&["rs"]) {
-        &["//!"]
-    } else {
-        &["//", "/*"]
-    };
-    let mut lines = source
-        .text
-        .lines()
-        .skip_while(|line| line.starts_with("#!/"));
+    let openings: &[&str] = if source.has_extension(&["rs"]) { &["//!"] } else { &["//", "/*"] };
+    let mut lines = source.text.lines().skip_while(|line| line.starts_with("#!/"));
     let Some(first) = lines.next() else {
         return false;
     };
@@ -65,26 +48,15 @@ fn has_header(source: &Source) -> bool {
         return false;
     };
     // A block comment may open on a line of its own.
-    let second = if *opening == "/*" {
-        lines.next().unwrap_or_default()
-    } else {
-        ""
-    };
+    let second = if *opening == "/*" { lines.next().unwrap_or_default() } else { "" };
     let words = first.split_whitespace().chain(second.split_whitespace());
-    words
-        .filter(|word| word.starts_with(char::is_alphanumeric))
-        .count()
-        >= 3
+    words.filter(|word| word.starts_with(char::is_alphanumeric)).count() >= 3
 }
 
 /// Marks of unfinished work and tests that do not run. The marks are put together here, so that
 /// this file does not hold them itself.
 fn unfinished(source: &Source) -> Vec<String> {
-    let words = [
-        ["FIX", "ME"].concat(),
-        ["TO", "DO"].concat(),
-        ["X", "XX"].concat(),
-    ];
+    let words = [["FIX", "ME"].concat(), ["TO", "DO"].concat(), ["X", "XX"].concat()];
     let mut code = Vec::new();
     if source.has_extension(&["rs"]) {
         code.extend([["todo", "!("].concat(), ["unimplemented", "!("].concat()]);
@@ -92,11 +64,7 @@ fn unfinished(source: &Source) -> Vec<String> {
     }
     if source.path.ends_with(".test.mjs") || source.path.ends_with(".test.js") {
         for word in ["skip", "todo", "only"] {
-            code.extend([
-                format!("test.{word}("),
-                format!("it.{word}("),
-                format!("{word}: true"),
-            ]);
+            code.extend([format!("test.{word}("), format!("it.{word}("), format!("{word}: true")]);
         }
     }
     let mut faults = Vec::new();
@@ -110,8 +78,7 @@ fn unfinished(source: &Source) -> Vec<String> {
 }
 
 fn has_word(line: &str, word: &str) -> bool {
-    line.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .any(|part| part == word)
+    line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == word)
 }
 
 #[cfg(test)]
@@ -119,11 +86,7 @@ mod tests {
     use super::*;
 
     fn faults(path: &str, text: &str) -> usize {
-        check(&[Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }])
-        .len()
+        check(&[Source { path: path.to_owned(), text: text.to_owned() }]).len()
     }
 
     #[test]
@@ -131,10 +94,7 @@ mod tests {
         assert_eq!(faults("a/src/lib.rs", "//! Addresses and their text.\n"), 0);
         assert_eq!(faults("a/src/lib.rs", "//! \n"), 1);
         assert_eq!(faults("a/src/lib.rs", "mod b;\n"), 1);
-        assert_eq!(
-            faults("a.mjs", "#!/usr/bin/env node\n// Starts one program.\n"),
-            0
-        );
+        assert_eq!(faults("a.mjs", "#!/usr/bin/env node\n// Starts one program.\n"), 0);
         assert_eq!(faults("a.js", "/**\n * The whole client.\n */\n"), 0);
         assert_eq!(faults("a.js", "import 'b';\n"), 1);
     }
@@ -149,25 +109,13 @@ mod tests {
     #[test]
     fn unfinished_work_is_a_fault_in_every_kind_of_text() {
         assert_eq!(faults("notes.md", &["see FIX", "ME below"].concat()), 1);
-        assert_eq!(
-            faults("a.rs", &["//! What it does.\ntodo", "!()\n"].concat()),
-            1
-        );
-        assert_eq!(
-            faults("a.rs", &["//! What it does.\n#[", "ignore]\n"].concat()),
-            1
-        );
+        assert_eq!(faults("a.rs", &["//! What it does.\ntodo", "!()\n"].concat()), 1);
+        assert_eq!(faults("a.rs", &["//! What it does.\n#[", "ignore]\n"].concat()), 1);
         assert_eq!(faults("clippy.toml", "todo = \"warn\"\n"), 0);
     }
 
     #[test]
     fn a_lock_names_no_registry() {
-        assert_eq!(
-            faults(
-                "b/package-lock.json",
-                "\"resolved\": \"https://host/a.tgz\""
-            ),
-            1
-        );
+        assert_eq!(faults("b/package-lock.json", "\"resolved\": \"https://host/a.tgz\""), 1);
     }
 }

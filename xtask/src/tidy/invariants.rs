@@ -14,24 +14,16 @@ pub(crate) fn check(architecture: Option<&str>, sources: &[Source]) -> Vec<Strin
     };
     let invariants = invariants(text);
     if invariants.is_empty() {
-        return vec![format!(
-            "ARCHITECTURE.md has no line that begins with {MARK}"
-        )];
+        return vec![format!("ARCHITECTURE.md has no line that begins with {MARK}")];
     }
     let mut faults = Vec::new();
     for invariant in invariants {
         let names = names(&invariant);
         if names.is_empty() {
-            faults.push(format!(
-                "ARCHITECTURE.md: no (test `name`) in: {}",
-                start(&invariant)
-            ));
+            faults.push(format!("ARCHITECTURE.md: no (test `name`) in: {}", start(&invariant)));
         }
         for name in names.iter().filter(|name| !exists(name, sources)) {
-            faults.push(format!(
-                "ARCHITECTURE.md: no test `{name}` for: {}",
-                start(&invariant)
-            ));
+            faults.push(format!("ARCHITECTURE.md: no test `{name}` for: {}", start(&invariant)));
         }
     }
     faults
@@ -61,9 +53,8 @@ fn start(invariant: &str) -> String {
 
 /// The names in backticks inside `(test …)` or `(tests …)`.
 fn names(invariant: &str) -> Vec<&str> {
-    let Some((_, rest)) = invariant
-        .split_once("(test `")
-        .or_else(|| invariant.split_once("(tests `"))
+    let Some((_, rest)) =
+        invariant.split_once("(test `").or_else(|| invariant.split_once("(tests `"))
     else {
         return Vec::new();
     };
@@ -100,16 +91,10 @@ mod tests {
     use super::*;
 
     fn tree() -> Vec<Source> {
-        let source = |path: &str, text: &str| Source {
-            path: path.into(),
-            text: text.into(),
-        };
+        let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
         vec![
             source("a/src/lib.rs", "//! A.\n#[test]\nfn order_is_kept() {}\n"),
-            source(
-                "tests/e2e/a.test.mjs",
-                "test('two pages talk', async () => {});",
-            ),
+            source("tests/e2e/a.test.mjs", "test('two pages talk', async () => {});"),
         ]
     }
 
@@ -124,20 +109,14 @@ mod tests {
             faults("- **Invariant:** it talks, over\n  two lines (test `two pages talk`)"),
             0
         );
-        assert_eq!(
-            faults("**Invariant:** both (tests `order_is_kept`, `two pages talk`)."),
-            0
-        );
+        assert_eq!(faults("**Invariant:** both (tests `order_is_kept`, `two pages talk`)."), 0);
     }
 
     #[test]
     fn an_invariant_without_a_living_test_is_a_fault() {
         assert_eq!(faults("**Invariant:** nobody checks this."), 1);
         assert_eq!(faults("**Invariant:** gone (test `order_was_kept`)."), 1);
-        assert_eq!(
-            faults("**Invariant:** half (tests `order_is_kept`, `gone`)."),
-            1
-        );
+        assert_eq!(faults("**Invariant:** half (tests `order_is_kept`, `gone`)."), 1);
     }
 
     #[test]

@@ -23,9 +23,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn has_extension(&self, wanted: &[&str]) -> bool {
-        self.path
-            .rsplit_once('.')
-            .is_some_and(|(_, extension)| wanted.contains(&extension))
+        self.path.rsplit_once('.').is_some_and(|(_, extension)| wanted.contains(&extension))
     }
 }
 
@@ -56,9 +54,7 @@ fn faults() -> Result<Vec<String>> {
 pub(crate) fn metadata() -> Result<Value> {
     let shell = Shell::new()?;
     shell.change_dir(root());
-    let text = cmd!(shell, "cargo metadata --no-deps --format-version 1")
-        .quiet()
-        .read()?;
+    let text = cmd!(shell, "cargo metadata --no-deps --format-version 1").quiet().read()?;
     serde_json::from_str(&text).context("cargo metadata is no JSON")
 }
 
@@ -88,10 +84,7 @@ fn sources() -> Result<Vec<Source>> {
 fn read(path: &Path) -> Option<Source> {
     let text = fs::read_to_string(path).ok()?;
     let parts: PathBuf = path.strip_prefix(root()).ok()?.to_owned();
-    Some(Source {
-        path: parts.to_string_lossy().replace('\\', "/"),
-        text,
-    })
+    Some(Source { path: parts.to_string_lossy().replace('\\', "/"), text })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The extractors.
+//! The extractors that handlers take as arguments.
 
 use std::{
     any::{Any, TypeId, type_name},

@@ -1,4 +1,4 @@
-//! Registering observers.
+//! Registering observers, and refusing what is registered twice.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -1,4 +1,4 @@
-//! Registering handlers.
+//! Registering routes and hooks, and refusing what is registered twice.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

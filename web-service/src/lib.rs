@@ -65,7 +65,9 @@
 //!
 //! Done here: the cookie is signed and bound to site and name, `HttpOnly`, `SameSite=Lax`, with
 //! [`Builder::secure`] also `Secure` and named with the prefix `__Host-`, so that no subdomain can
-//! plant one. The session's id changes at login. The renewal answers to its own origin alone, and a
+//! plant one. It lives as long as the browser's own session; how long the record behind it lives
+//! without a visit is [`SessionSettings::ttl`](router_core::session::SessionSettings::ttl). The
+//! session's id changes at login. The renewal answers to its own origin alone, and a
 //! response that sets the cookie is not cached.
 //!
 //! `SameSite=Lax` keeps a foreign page's POST from carrying the cookie, in every browser of today;

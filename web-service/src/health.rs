@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`.
+//! `/healthz` and `/readyz`: the pages that proxies and supervisors ask.
 
 use actix_web::{
     HttpResponse,

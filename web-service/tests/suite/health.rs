@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`.
+//! `/healthz` and `/readyz` on the public listener: green, red, and green again.
 
 use serde_json::json;
 

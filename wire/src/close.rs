@@ -175,9 +175,7 @@ mod tests {
 
     #[test]
     fn the_number_tells_whether_to_come_back() {
-        let away: Vec<u16> = (0..=u16::MAX)
-            .filter(|code| !CloseCode(*code).comes_back())
-            .collect();
+        let away: Vec<u16> = (0..=u16::MAX).filter(|code| !CloseCode(*code).comes_back()).collect();
         let mut expected = vec![1000, 1002, 1003, 1007, 1008, 1009, 1010];
         expected.extend(4100..4200);
         assert_eq!(away, expected);
@@ -185,14 +183,10 @@ mod tests {
 
     #[test]
     fn only_codes_of_the_rfc_and_the_registry_travel() {
-        for valid in [
-            1000, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 3999, 4000, 4999,
-        ] {
+        for valid in [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 3999, 4000, 4999] {
             assert!(CloseCode::from_wire(valid).is_some(), "{valid}");
         }
-        for invalid in [
-            0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535,
-        ] {
+        for invalid in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
             assert!(CloseCode::from_wire(invalid).is_none(), "{invalid}");
         }
     }

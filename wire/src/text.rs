@@ -22,10 +22,7 @@ pub(crate) struct Decimal {
 
 impl Decimal {
     pub(crate) const fn new(mut number: u64) -> Self {
-        let mut decimal = Self {
-            digits: [b'0'; 20],
-            start: 20,
-        };
+        let mut decimal = Self { digits: [b'0'; 20], start: 20 };
         loop {
             decimal.start -= 1;
             decimal.digits[decimal.start] = b'0' + (number % 10) as u8;

@@ -22,10 +22,7 @@ pub struct PayloadLimits {
 impl Default for PayloadLimits {
     /// 256 KiB, 256 packets.
     fn default() -> Self {
-        Self {
-            max_payload: 256 * 1024,
-            max_packets: 256,
-        }
+        Self { max_payload: 256 * 1024, max_packets: 256 }
     }
 }
 
@@ -72,9 +69,7 @@ pub fn encode<'a>(packets: impl IntoIterator<Item = &'a Packet>) -> String {
 }
 
 fn binary(base64: &str) -> Result<Packet, PacketError> {
-    let payload = BASE64_STANDARD
-        .decode(base64)
-        .map_err(|_| PacketError::InvalidBase64)?;
+    let payload = BASE64_STANDARD.decode(base64).map_err(|_| PacketError::InvalidBase64)?;
     Ok(Packet::Binary(payload.into()))
 }
 
@@ -132,15 +127,9 @@ mod tests {
 
     #[test]
     fn bounds_are_judged_before_anything_is_decoded() {
-        let limits = PayloadLimits {
-            max_payload: 8,
-            max_packets: 2,
-        };
+        let limits = PayloadLimits { max_payload: 8, max_packets: 2 };
         let read = |body: &'static str| decode(&ByteString::from_static(body), &limits);
-        assert_eq!(
-            read("9\u{1e}9\u{1e}9\u{1e}9\u{1e}9"),
-            Err(PacketError::TooLarge)
-        );
+        assert_eq!(read("9\u{1e}9\u{1e}9\u{1e}9\u{1e}9"), Err(PacketError::TooLarge));
         assert_eq!(read("9\u{1e}9\u{1e}9"), Err(PacketError::TooManyPackets));
         assert_eq!(read("4\u{1e}4").map(|packets| packets.len()), Ok(2));
     }

@@ -150,29 +150,13 @@ mod tests {
     fn the_requests_of_the_official_clients_are_read() {
         let cases = [
             ("EIO=4&transport=websocket", Transport::WebSocket, None),
-            (
-                "EIO=4&transport=polling&t=oqd5xbuu",
-                Transport::Polling,
-                None,
-            ),
-            (
-                "EIO=4&transport=polling&t=x&sid=lv_VI97",
-                Transport::Polling,
-                Some("lv_VI97"),
-            ),
-            (
-                "foo=bar&EIO=4&&transport=websocket&sid=a-b",
-                Transport::WebSocket,
-                Some("a-b"),
-            ),
+            ("EIO=4&transport=polling&t=oqd5xbuu", Transport::Polling, None),
+            ("EIO=4&transport=polling&t=x&sid=lv_VI97", Transport::Polling, Some("lv_VI97")),
+            ("foo=bar&EIO=4&&transport=websocket&sid=a-b", Transport::WebSocket, Some("a-b")),
             ("transport=polling&sid=a", Transport::Polling, Some("a")),
         ];
         for (query, transport, sid) in cases {
-            assert_eq!(
-                OpenRequest::parse(query),
-                Ok(OpenRequest { transport, sid }),
-                "{query}"
-            );
+            assert_eq!(OpenRequest::parse(query), Ok(OpenRequest { transport, sid }), "{query}");
         }
     }
 
@@ -201,24 +185,15 @@ mod tests {
 
     #[test]
     fn method_and_upgrade_must_fit_the_transport() {
-        let open = |transport| OpenRequest {
-            transport,
-            sid: None,
-        };
-        let of = |transport| OpenRequest {
-            transport,
-            sid: Some("a"),
-        };
+        let open = |transport| OpenRequest { transport, sid: None };
+        let of = |transport| OpenRequest { transport, sid: Some("a") };
         let (ws, polling) = (Transport::WebSocket, Transport::Polling);
         assert_eq!(open(ws).check("GET", true), Ok(()));
         assert_eq!(open(ws).check("GET", false), Err(OpenError::BadRequest));
         assert_eq!(open(ws).check("POST", true), Err(OpenError::BadMethod));
         assert_eq!(open(polling).check("GET", false), Ok(()));
         assert_eq!(open(polling).check("GET", true), Err(OpenError::BadRequest));
-        assert_eq!(
-            open(polling).check("POST", false),
-            Err(OpenError::BadMethod)
-        );
+        assert_eq!(open(polling).check("POST", false), Err(OpenError::BadMethod));
         assert_eq!(of(polling).check("POST", false), Ok(()));
         assert_eq!(of(ws).check("GET", true), Ok(()));
     }

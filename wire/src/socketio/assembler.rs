@@ -52,10 +52,7 @@ impl Assembler {
     /// An assembler of packets that are, together with their attachments, at most `max_bytes`
     /// long.
     pub const fn new(max_bytes: usize) -> Self {
-        Self {
-            max_bytes,
-            waiting: None,
-        }
+        Self { max_bytes, waiting: None }
     }
 
     /// Takes a packet whose text was `text_len` bytes long; gives it back if it is whole.
@@ -78,11 +75,7 @@ impl Assembler {
             return Err(AssemblyError::TooLarge);
         }
         // Grows by what arrives: the announced number may be a bluff where it has no bound.
-        self.waiting = Some(Box::new(Waiting {
-            packet,
-            attachments: Vec::new(),
-            bytes: text_len,
-        }));
+        self.waiting = Some(Box::new(Waiting { packet, attachments: Vec::new(), bytes: text_len }));
         Ok(None)
     }
 
@@ -122,15 +115,8 @@ mod tests {
     use super::*;
 
     fn packet(attachments: usize) -> Packet {
-        let kind = Kind::Ack {
-            id: 1,
-            args: "".into(),
-        };
-        Packet {
-            nsp: Nsp::ROOT,
-            attachments,
-            kind,
-        }
+        let kind = Kind::Ack { id: 1, args: "".into() };
+        Packet { nsp: Nsp::ROOT, attachments, kind }
     }
 
     #[test]
@@ -140,40 +126,19 @@ mod tests {
         assert_eq!(assembler.packet(packet(2), 5), Ok(None));
         assert_eq!(assembler.attachment(Bytes::from_static(b"a")), Ok(None));
         assert!(assembler.is_waiting());
-        let whole = assembler
-            .attachment(Bytes::from_static(b"b"))
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            whole,
-            (
-                packet(2),
-                vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")]
-            )
-        );
+        let whole = assembler.attachment(Bytes::from_static(b"b")).unwrap().unwrap();
+        assert_eq!(whole, (packet(2), vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")]));
         assert!(!assembler.is_waiting());
     }
 
     #[test]
     fn what_does_not_belong_together_is_refused() {
         let mut assembler = Assembler::new(10);
-        assert_eq!(
-            assembler.attachment(Bytes::new()),
-            Err(AssemblyError::Unannounced)
-        );
-        assert_eq!(
-            assembler.packet(packet(1), 11),
-            Err(AssemblyError::TooLarge)
-        );
+        assert_eq!(assembler.attachment(Bytes::new()), Err(AssemblyError::Unannounced));
+        assert_eq!(assembler.packet(packet(1), 11), Err(AssemblyError::TooLarge));
         assert_eq!(assembler.packet(packet(2), 5), Ok(None));
-        assert_eq!(
-            assembler.packet(packet(0), 5),
-            Err(AssemblyError::Interrupted)
-        );
+        assert_eq!(assembler.packet(packet(0), 5), Err(AssemblyError::Interrupted));
         assert_eq!(assembler.attachment(Bytes::from_static(b"abc")), Ok(None));
-        assert_eq!(
-            assembler.attachment(Bytes::from_static(b"def")),
-            Err(AssemblyError::TooLarge)
-        );
+        assert_eq!(assembler.attachment(Bytes::from_static(b"def")), Err(AssemblyError::TooLarge));
     }
 }

@@ -22,10 +22,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Depth 32, 10 attachments.
     fn default() -> Self {
-        Self {
-            max_depth: 32,
-            max_attachments: 10,
-        }
+        Self { max_depth: 32, max_attachments: 10 }
     }
 }
 
@@ -115,11 +112,8 @@ pub fn decode(text: &ByteString, limits: &Limits) -> Result<Packet, DecodeError>
         return Err(DecodeError::UnknownType);
     }
     let rest = &text[1..];
-    let (attachments, rest) = if matches!(digit, b'5' | b'6') {
-        take_attachments(rest, limits)?
-    } else {
-        (0, rest)
-    };
+    let (attachments, rest) =
+        if matches!(digit, b'5' | b'6') { take_attachments(rest, limits)? } else { (0, rest) };
     let (nsp, rest) = take_nsp(text, rest)?;
     let (id, data) = take_id(rest)?;
     if id.is_some() && !matches!(digit, b'2' | b'3' | b'5' | b'6') {
@@ -127,14 +121,10 @@ pub fn decode(text: &ByteString, limits: &Limits) -> Result<Packet, DecodeError>
     }
     check_json(data, limits)?;
     let kind = match digit {
-        b'0' => Kind::Connect {
-            auth: auth(text, data)?,
-        },
+        b'0' => Kind::Connect { auth: auth(text, data)? },
         b'1' if data.is_empty() => Kind::Disconnect,
         b'1' => return Err(DecodeError::Unexpected),
-        b'4' if data.starts_with(['{', '"']) => Kind::ConnectError {
-            error: text.slice_ref(data),
-        },
+        b'4' if data.starts_with(['{', '"']) => Kind::ConnectError { error: text.slice_ref(data) },
         b'4' => return Err(DecodeError::BadShape),
         b'2' | b'5' => {
             let (name, args) = take_name(text, elements(data)?)?;
@@ -145,11 +135,7 @@ pub fn decode(text: &ByteString, limits: &Limits) -> Result<Packet, DecodeError>
             args: text.slice_ref(elements(data)?),
         },
     };
-    Ok(Packet {
-        nsp,
-        attachments,
-        kind,
-    })
+    Ok(Packet { nsp, attachments, kind })
 }
 
 /// `<number>-`.
@@ -190,10 +176,7 @@ fn take_id(rest: &str) -> Result<(Option<u64>, &str), DecodeError> {
 }
 
 fn split_digits(text: &str) -> (&str, &str) {
-    let end = text
-        .bytes()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -216,9 +199,7 @@ fn elements(data: &str) -> Result<&str, DecodeError> {
 
 /// Splits the first element off, which names the event.
 fn take_name(text: &ByteString, elements: &str) -> Result<(ByteString, ByteString), DecodeError> {
-    let inside = elements
-        .strip_prefix('"')
-        .ok_or(DecodeError::BadEventName)?;
+    let inside = elements.strip_prefix('"').ok_or(DecodeError::BadEventName)?;
     let end = string_end(inside.as_bytes()).ok_or(DecodeError::BadEventName)?;
     let (name, rest) = (&inside[..end], &inside[end + 1..]);
     let name = match memchr::memchr(b'\\', name.as_bytes()) {
@@ -232,10 +213,7 @@ fn take_name(text: &ByteString, elements: &str) -> Result<(ByteString, ByteStrin
         return Err(DecodeError::ReservedEventName);
     }
     // The array is valid, so that what follows is nothing, or a comma and elements.
-    let args = rest
-        .trim_start_matches(is_json_space)
-        .strip_prefix(',')
-        .unwrap_or_default();
+    let args = rest.trim_start_matches(is_json_space).strip_prefix(',').unwrap_or_default();
     Ok((name, text.slice_ref(args.trim_start_matches(is_json_space))))
 }
 
@@ -263,9 +241,7 @@ fn check_json(data: &str, limits: &Limits) -> Result<(), DecodeError> {
         return Ok(());
     }
     check_depth(data.as_bytes(), limits.max_depth)?;
-    serde_json::from_str::<IgnoredAny>(data)
-        .map(drop)
-        .map_err(DecodeError::BadJson)
+    serde_json::from_str::<IgnoredAny>(data).map(drop).map_err(DecodeError::BadJson)
 }
 
 /// Counts open brackets outside of strings. Broken JSON may pass; the grammar is judged next.

@@ -19,34 +19,17 @@ pub struct Outgoing<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body<'a> {
-    Open {
-        auth: &'a str,
-    },
-    Connect {
-        sid: &'a str,
-    },
+    Open { auth: &'a str },
+    Connect { sid: &'a str },
     Disconnect,
-    Event {
-        id: Option<u64>,
-        name: &'a str,
-        args: &'a str,
-    },
-    Ack {
-        id: u64,
-        args: &'a str,
-    },
-    ConnectError {
-        error: &'a str,
-    },
+    Event { id: Option<u64>, name: &'a str, args: &'a str },
+    Ack { id: u64, args: &'a str },
+    ConnectError { error: &'a str },
 }
 
 impl<'a> Outgoing<'a> {
     const fn new(nsp: &'a Nsp, body: Body<'a>) -> Self {
-        Self {
-            nsp,
-            attachments: 0,
-            body,
-        }
+        Self { nsp, attachments: 0, body }
     }
 
     /// The answer to a client that is let into `nsp`: `sid` is the id of its socket there.
@@ -114,15 +97,9 @@ impl<'a> Outgoing<'a> {
         let (nsp, comma) = self.nsp.parts();
         match self.body {
             Body::Open { auth } => write(&[prefix, "0", nsp, comma, auth]),
-            Body::Connect { sid } => write(&[
-                prefix,
-                "0",
-                nsp,
-                comma,
-                r#"{"sid":""#,
-                &json_escaped(sid),
-                r#""}"#,
-            ]),
+            Body::Connect { sid } => {
+                write(&[prefix, "0", nsp, comma, r#"{"sid":""#, &json_escaped(sid), r#""}"#])
+            }
             Body::Disconnect => write(&[prefix, "1", nsp, comma]),
             Body::ConnectError { error } => write(&[prefix, "4", nsp, comma, error]),
             Body::Event { id, name, args } => {
@@ -140,18 +117,7 @@ impl<'a> Outgoing<'a> {
                 let count = Decimal::new(self.attachments as u64);
                 let id = Decimal::new(id);
                 let (kind, count, dash) = self.kind("3", "6", &count);
-                write(&[
-                    prefix,
-                    kind,
-                    count,
-                    dash,
-                    nsp,
-                    comma,
-                    id.as_str(),
-                    "[",
-                    args,
-                    "]",
-                ])
+                write(&[prefix, kind, count, dash, nsp, comma, id.as_str(), "[", args, "]"])
             }
         }
     }
@@ -163,11 +129,7 @@ impl<'a> Outgoing<'a> {
         binary: &'p str,
         count: &'p Decimal,
     ) -> (&'p str, &'p str, &'p str) {
-        if self.attachments == 0 {
-            (plain, "", "")
-        } else {
-            (binary, count.as_str(), "-")
-        }
+        if self.attachments == 0 { (plain, "", "") } else { (binary, count.as_str(), "-") }
     }
 }
 

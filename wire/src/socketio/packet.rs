@@ -90,11 +90,7 @@ impl Nsp {
 
     /// The name and the comma after it, as they stand in a packet.
     pub(super) fn parts(&self) -> (&str, &'static str) {
-        if self.is_root() {
-            ("", "")
-        } else {
-            (self.as_str(), ",")
-        }
+        if self.is_root() { ("", "") } else { (self.as_str(), ",") }
     }
 }
 

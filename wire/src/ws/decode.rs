@@ -93,22 +93,12 @@ struct Partial {
 impl Decoder {
     /// A decoder of what a client sends.
     pub const fn new(limits: DecodeLimits) -> Self {
-        Self {
-            limits,
-            partial: None,
-            sender: Sender::Client,
-            ended: None,
-        }
+        Self { limits, partial: None, sender: Sender::Client, ended: None }
     }
 
     /// A decoder of what a server sends, for test clients.
     pub(super) const fn of_server(limits: DecodeLimits) -> Self {
-        Self {
-            limits,
-            partial: None,
-            sender: Sender::Server,
-            ended: None,
-        }
+        Self { limits, partial: None, sender: Sender::Server, ended: None }
     }
 
     /// Takes the next message off the front of `buf`; `Ok(None)` when more bytes are needed.
@@ -148,9 +138,9 @@ impl Decoder {
     /// Bytes that an unfinished fragmented message is charged; zero for an idle decoder. The
     /// bytes of a half frame are in the caller's buffer and not counted here.
     pub fn held(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| {
-            self.charge(partial.payload.len(), partial.fragments)
-        })
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| self.charge(partial.payload.len(), partial.fragments))
     }
 
     fn end(&mut self, buf: &mut BytesMut, violation: Option<Violation>) {
@@ -264,12 +254,7 @@ impl Decoder {
 
 impl Partial {
     fn new(text: bool) -> Self {
-        Self {
-            text,
-            payload: BytesMut::new(),
-            fragments: 0,
-            valid: 0,
-        }
+        Self { text, payload: BytesMut::new(), fragments: 0, valid: 0 }
     }
 
     /// Appends a fragment. A text is refused at the fragment that makes it certain that no
@@ -290,18 +275,12 @@ impl Partial {
 
     fn finish(self) -> Result<Message, Violation> {
         let payload = self.payload.freeze();
-        if self.text {
-            text(payload)
-        } else {
-            Ok(Message::Binary(payload))
-        }
+        if self.text { text(payload) } else { Ok(Message::Binary(payload)) }
     }
 }
 
 fn text(payload: Bytes) -> Result<Message, Violation> {
-    ByteString::try_from(payload)
-        .map(Message::Text)
-        .map_err(|_| Violation::InvalidUtf8)
+    ByteString::try_from(payload).map(Message::Text).map_err(|_| Violation::InvalidUtf8)
 }
 
 fn close(mut payload: Bytes) -> Result<Message, Violation> {

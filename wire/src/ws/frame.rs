@@ -205,19 +205,13 @@ impl Length {
                 let Some(field) = bytes[2..].first_chunk() else {
                     return Ok(None);
                 };
-                Self {
-                    payload: u16::from_be_bytes(*field).into(),
-                    end: 4,
-                }
+                Self { payload: u16::from_be_bytes(*field).into(), end: 4 }
             }
             127 => {
                 let Some(field) = bytes[2..].first_chunk() else {
                     return Ok(None);
                 };
-                Self {
-                    payload: u64::from_be_bytes(*field),
-                    end: 10,
-                }
+                Self { payload: u64::from_be_bytes(*field), end: 10 }
             }
             payload => Self { payload, end: 2 },
         };
@@ -267,11 +261,8 @@ mod tests {
             let plain: Vec<u8> = (0..length).collect();
             let mut masked = plain.clone();
             mask(&mut masked, key);
-            let expected: Vec<u8> = plain
-                .iter()
-                .enumerate()
-                .map(|(i, byte)| byte ^ key[i % 4])
-                .collect();
+            let expected: Vec<u8> =
+                plain.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect();
             assert_eq!(masked, expected);
             mask(&mut masked, key);
             assert_eq!(masked, plain);

@@ -48,11 +48,7 @@ impl UpgradeRequest<'_> {
         if self.version.map(str::trim) != Some("13") {
             return Err(Refusal::Version);
         }
-        let key = self
-            .key
-            .map(str::trim)
-            .filter(|key| is_key(key))
-            .ok_or(Refusal::Key)?;
+        let key = self.key.map(str::trim).filter(|key| is_key(key)).ok_or(Refusal::Key)?;
         Ok(Accept::for_key(key))
     }
 }
@@ -69,9 +65,7 @@ impl Accept {
         let mut hash = Sha1::new();
         hash.update(key.as_bytes());
         hash.update(KEY_SUFFIX);
-        Self {
-            key: BASE64_STANDARD.encode(hash.finalize()),
-        }
+        Self { key: BASE64_STANDARD.encode(hash.finalize()) }
     }
 
     /// The value of `Sec-WebSocket-Accept`.
@@ -138,10 +132,7 @@ impl Refusal {
 
 /// Whether a comma-separated header names `token`, in any case.
 fn has_token(header: Option<&str>, token: &str) -> bool {
-    header.is_some_and(|list| {
-        list.split(',')
-            .any(|item| item.trim().eq_ignore_ascii_case(token))
-    })
+    header.is_some_and(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(token)))
 }
 
 /// Whether `key` is the base64 of exactly 16 bytes.
@@ -189,48 +180,20 @@ mod tests {
     fn each_fault_is_refused_by_its_kind() {
         type Spoil = fn(&mut UpgradeRequest<'static>);
         let cases: [(Spoil, Refusal, u16); 14] = [
-            (
-                |request| *request = UpgradeRequest::default(),
-                Refusal::Method,
-                405,
-            ),
+            (|request| *request = UpgradeRequest::default(), Refusal::Method, 405),
             (|request| request.method = "POST", Refusal::Method, 405),
             (|request| request.method = "get", Refusal::Method, 405),
-            (
-                |request| request.http_version = (1, 0),
-                Refusal::HttpVersion,
-                400,
-            ),
+            (|request| request.http_version = (1, 0), Refusal::HttpVersion, 400),
             (|request| request.upgrade = None, Refusal::NotAnUpgrade, 426),
-            (
-                |request| request.upgrade = Some("websockets"),
-                Refusal::NotAnUpgrade,
-                426,
-            ),
-            (
-                |request| request.connection = None,
-                Refusal::Connection,
-                400,
-            ),
-            (
-                |request| request.connection = Some("close"),
-                Refusal::Connection,
-                400,
-            ),
+            (|request| request.upgrade = Some("websockets"), Refusal::NotAnUpgrade, 426),
+            (|request| request.connection = None, Refusal::Connection, 400),
+            (|request| request.connection = Some("close"), Refusal::Connection, 400),
             (|request| request.version = None, Refusal::Version, 426),
             (|request| request.version = Some("8"), Refusal::Version, 426),
             (|request| request.key = None, Refusal::Key, 400),
             (|request| request.key = Some(""), Refusal::Key, 400),
-            (
-                |request| request.key = Some("dGhlIHNhbXBsZSBub25jZSEh"),
-                Refusal::Key,
-                400,
-            ),
-            (
-                |request| request.key = Some("????????????????????????"),
-                Refusal::Key,
-                400,
-            ),
+            (|request| request.key = Some("dGhlIHNhbXBsZSBub25jZSEh"), Refusal::Key, 400),
+            (|request| request.key = Some("????????????????????????"), Refusal::Key, 400),
         ];
         for (spoil, refusal, status) in cases {
             let mut request = EXAMPLE;

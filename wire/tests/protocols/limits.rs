@@ -22,10 +22,7 @@ fn a_declared_tebibyte_is_refused_from_its_header_and_memory_does_not_move() {
         buffer.extend_from_slice(&[opcode, 0xff]);
         buffer.extend_from_slice(&tebibyte);
         assert_eq!(decoder.decode(&mut buffer), Err(Violation::TooLarge));
-        assert_eq!(
-            (buffer.capacity(), buffer.len(), decoder.held()),
-            (capacity, 0, 0)
-        );
+        assert_eq!((buffer.capacity(), buffer.len(), decoder.held()), (capacity, 0, 0));
     }
 }
 
@@ -45,14 +42,8 @@ fn max_payload_holds_for_a_frame_and_for_a_joined_message() {
     let run = |frames: &[Bytes]| feed(limits(10), &frames.concat(), &[usize::MAX]);
     assert_eq!(run(&[whole("0123456789")]).0, [text("0123456789")]);
     assert_eq!(run(&[whole("0123456789a")]).1, Some(Violation::TooLarge));
-    assert_eq!(
-        run(&[begin("01234"), last("56789")]).0,
-        [text("0123456789")]
-    );
-    assert_eq!(
-        run(&[begin("01234"), last("56789a")]).1,
-        Some(Violation::TooLarge)
-    );
+    assert_eq!(run(&[begin("01234"), last("56789")]).0, [text("0123456789")]);
+    assert_eq!(run(&[begin("01234"), last("56789a")]).1, Some(Violation::TooLarge));
     // A control frame between is bounded by its own 125 bytes and counts for nothing.
     let ping = client::ping(b"01234567890123456789");
     assert_eq!(run(&[begin("01234"), ping, last("56789")]).0.len(), 2);
@@ -70,16 +61,10 @@ fn a_message_has_at_most_64_fragments() {
     let mut frames = vec![begin("x")];
     frames.extend(vec![more("x"); 62]);
     let run = |frames: &[Bytes]| feed(limits(1000), &frames.concat(), &[usize::MAX]);
-    assert_eq!(
-        run(&[&frames[..], &[last("x")]].concat()).0,
-        [text("x".repeat(64))]
-    );
+    assert_eq!(run(&[&frames[..], &[last("x")]].concat()).0, [text("x".repeat(64))]);
     frames.push(more("x"));
     assert_eq!(run(&frames).1, None);
-    assert_eq!(
-        run(&[&frames[..], &[last("x")]].concat()).1,
-        Some(Violation::TooManyFragments)
-    );
+    assert_eq!(run(&[&frames[..], &[last("x")]].concat()).1, Some(Violation::TooManyFragments));
 }
 
 #[test]
@@ -88,15 +73,9 @@ fn a_hundred_thousand_fragments_are_refused_by_count_or_by_charge() {
     frames.extend(vec![more(""); 100_000]);
     let stream = frames.concat();
     let counted = DecodeLimits::default();
-    let charged = DecodeLimits {
-        max_fragments: usize::MAX,
-        ..counted
-    };
+    let charged = DecodeLimits { max_fragments: usize::MAX, ..counted };
     for limits in [counted, charged] {
-        assert_eq!(
-            feed(limits, &stream, &[8192]),
-            (vec![], Some(Violation::TooManyFragments))
-        );
+        assert_eq!(feed(limits, &stream, &[8192]), (vec![], Some(Violation::TooManyFragments)));
     }
 }
 
@@ -106,10 +85,7 @@ fn bounds_that_are_off_bound_nothing() {
     frames.extend(vec![more("x"); 5000]);
     frames.push(last("x".repeat(1 << 20)));
     let (messages, violation) = feed(DecodeLimits::OFF, &frames.concat(), &[65_536]);
-    assert_eq!(
-        (messages, violation),
-        (vec![text("x".repeat(5001 + (1 << 20)))], None)
-    );
+    assert_eq!((messages, violation), (vec![text("x".repeat(5001 + (1 << 20)))], None));
 }
 
 #[test]
@@ -129,10 +105,7 @@ fn a_shell_can_tell_when_a_message_is_unfinished() {
     assert_eq!(after(&more("de")), (true, 261));
     assert_eq!(after(&last("")), (false, 0));
     assert_eq!(after(&begin("abc")), (true, 131));
-    assert_eq!(
-        after(&client::close(CloseCode::NORMAL, &CloseReason::default())),
-        (false, 0)
-    );
+    assert_eq!(after(&client::close(CloseCode::NORMAL, &CloseReason::default())), (false, 0));
 }
 
 #[test]
@@ -140,12 +113,8 @@ fn whole_messages_are_slices_of_what_was_read() {
     let mut buffer = BytesMut::from(&[client::text("one"), client::binary(b"two")].concat()[..]);
     let memory = buffer.as_ptr_range();
     let mut decoder = Decoder::new(DecodeLimits::default());
-    let Ok(Some(Message::Text(one))) = decoder.decode(&mut buffer) else {
-        panic!("a text")
-    };
-    let Ok(Some(Message::Binary(two))) = decoder.decode(&mut buffer) else {
-        panic!("a binary")
-    };
+    let Ok(Some(Message::Text(one))) = decoder.decode(&mut buffer) else { panic!("a text") };
+    let Ok(Some(Message::Binary(two))) = decoder.decode(&mut buffer) else { panic!("a binary") };
     assert_eq!((&*one, &*two), ("one", &b"two"[..]));
     assert!(memory.contains(&one.as_ptr()) && memory.contains(&two.as_ptr()));
 }
@@ -153,10 +122,7 @@ fn whole_messages_are_slices_of_what_was_read() {
 #[test]
 fn control_frames_that_are_sent_stay_inside_125_bytes() {
     assert_eq!(encode::ping(&[7; 300]).len(), 2 + 125);
-    assert_eq!(
-        encode::frame(Opcode::Pong, &[7; 300]),
-        encode::pong(&[7; 125])
-    );
+    assert_eq!(encode::frame(Opcode::Pong, &[7; 300]), encode::pong(&[7; 125]));
     let reason = CloseReason::new("x".repeat(300));
     assert_eq!(encode::close(CloseCode::RESTART, &reason).len(), 2 + 125);
     // No code is said by an empty payload.

@@ -14,12 +14,8 @@ use crate::socketio::decode;
 use crate::support::feed;
 
 /// Small enough that generated streams reach them.
-const LIMITS: DecodeLimits = DecodeLimits {
-    max_payload: 300,
-    max_fragments: 6,
-    fragment_charge: 16,
-    max_held: 350,
-};
+const LIMITS: DecodeLimits =
+    DecodeLimits { max_payload: 300, max_fragments: 6, fragment_charge: 16, max_held: 350 };
 
 /// A message, and the places at which its payload is cut into fragments.
 type Cut = (Message, Vec<Index>);
@@ -45,19 +41,12 @@ fn frames((message, cuts): &Cut, key: [u8; 4], out: &mut Vec<u8>) {
         Message::Pong(data) => return out.extend_from_slice(&client::pong(data)),
         Message::Close(_) => return,
     };
-    let mut ends: Vec<usize> = cuts
-        .iter()
-        .map(|cut| cut.index(payload.len() + 1))
-        .collect();
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(payload.len() + 1)).collect();
     ends.push(payload.len());
     ends.sort_unstable();
     let mut start = 0;
     for (index, end) in ends.iter().enumerate() {
-        let opcode = if index == 0 {
-            opcode
-        } else {
-            Opcode::Continuation
-        };
+        let opcode = if index == 0 { opcode } else { Opcode::Continuation };
         let fin = index + 1 == ends.len();
         out.extend_from_slice(&client::fragment(opcode, fin, &payload[start..*end], key));
         start = *end;

@@ -13,30 +13,16 @@ fn section_1_messages_of_every_length_encoding_arrive_whole() {
         let payload = "*".repeat(length);
         assert_eq!(messages(&[client::text(&payload)]), [text(&*payload)]);
         let binary = Bytes::from(vec![0xfe; length]);
-        assert_eq!(
-            messages(&[client::binary(&binary)]),
-            [Message::Binary(binary)]
-        );
+        assert_eq!(messages(&[client::binary(&binary)]), [Message::Binary(binary)]);
     }
 }
 
 #[test]
 fn section_2_pings_and_pongs_carry_any_125_bytes() {
-    for payload in [
-        &b""[..],
-        b"Hello, world!",
-        &[0, 0xff, 0xfe, 0xfd, 0xfc, 0],
-        &[0xfe; 125],
-    ] {
+    for payload in [&b""[..], b"Hello, world!", &[0, 0xff, 0xfe, 0xfd, 0xfc, 0], &[0xfe; 125]] {
         let payload = Bytes::copy_from_slice(payload);
-        assert_eq!(
-            messages(&[client::ping(&payload)]),
-            [Message::Ping(payload.clone())]
-        );
-        assert_eq!(
-            messages(&[client::pong(&payload)]),
-            [Message::Pong(payload)]
-        );
+        assert_eq!(messages(&[client::ping(&payload)]), [Message::Ping(payload.clone())]);
+        assert_eq!(messages(&[client::pong(&payload)]), [Message::Pong(payload)]);
     }
     for opcode in [Opcode::Ping, Opcode::Pong, Opcode::Close] {
         for length in [126, 65_536] {
@@ -52,14 +38,8 @@ fn section_2_pings_and_pongs_carry_any_125_bytes() {
 fn section_3_reserved_bits_are_refused_on_every_frame() {
     for opcode in [1, 2, 8, 9, 10] {
         for bits in 1..8_u8 {
-            let frames = [
-                whole("before"),
-                client::raw(0x80 | bits << 4 | opcode, b"x", KEY),
-            ];
-            assert_eq!(
-                outcome(&frames),
-                (vec![text("before")], Some(Violation::ReservedBits))
-            );
+            let frames = [whole("before"), client::raw(0x80 | bits << 4 | opcode, b"x", KEY)];
+            assert_eq!(outcome(&frames), (vec![text("before")], Some(Violation::ReservedBits)));
         }
     }
 }
@@ -67,15 +47,8 @@ fn section_3_reserved_bits_are_refused_on_every_frame() {
 #[test]
 fn section_4_unknown_opcodes_are_refused() {
     for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
-        let frames = [
-            whole("before"),
-            client::raw(0x80 | opcode, b"", KEY),
-            client::ping(b""),
-        ];
-        assert_eq!(
-            outcome(&frames),
-            (vec![text("before")], Some(Violation::UnknownOpcode))
-        );
+        let frames = [whole("before"), client::raw(0x80 | opcode, b"", KEY), client::ping(b"")];
+        assert_eq!(outcome(&frames), (vec![text("before")], Some(Violation::UnknownOpcode)));
     }
 }
 
@@ -121,19 +94,13 @@ fn section_5_fragments_out_of_order_are_refused() {
         (vec![more("x"), last("y")], Violation::StrayContinuation),
         (vec![begin("x"), whole("y")], Violation::InterruptedMessage),
         (vec![begin("x"), begin("y")], Violation::InterruptedMessage),
-        (
-            vec![begin("x"), more("y"), client::binary(b"z")],
-            Violation::InterruptedMessage,
-        ),
+        (vec![begin("x"), more("y"), client::binary(b"z")], Violation::InterruptedMessage),
     ];
     for (frames, expected) in cases {
         assert_eq!(violation(&frames), Some(expected));
     }
     let frames = [begin("a"), last("b"), more("c"), whole("d")];
-    assert_eq!(
-        outcome(&frames),
-        (vec![text("ab")], Some(Violation::StrayContinuation))
-    );
+    assert_eq!(outcome(&frames), (vec![text("ab")], Some(Violation::StrayContinuation)));
 }
 
 /// Texts at the edges of UTF-8: the first and last of each length, what surrounds the
@@ -183,13 +150,7 @@ const INVALID: &[&[u8]] = &[
 ];
 
 /// What is UTF-8 but for its end.
-const CUT: &[&[u8]] = &[
-    b"\xce",
-    b"\xe1\xbd",
-    b"\xf0\x9d",
-    b"\xf4\x8f\xbf",
-    b"abc\xe2\x82",
-];
+const CUT: &[&[u8]] = &[b"\xce", b"\xe1\xbd", b"\xf0\x9d", b"\xf4\x8f\xbf", b"abc\xe2\x82"];
 
 #[test]
 fn section_6_valid_utf8_passes_whole_and_in_fragments_of_a_byte() {
@@ -201,10 +162,7 @@ fn section_6_valid_utf8_passes_whole_and_in_fragments_of_a_byte() {
         assert_eq!(messages(&frames), [text(*valid)]);
     }
     assert_eq!(messages(&[begin(""), more(""), last("")]), [text("")]);
-    assert_eq!(
-        messages(&[begin(""), more("middle"), last("")]),
-        [text("middle")]
-    );
+    assert_eq!(messages(&[begin(""), more("middle"), last("")]), [text("middle")]);
 }
 
 #[test]
@@ -224,19 +182,13 @@ fn section_6_a_cut_character_is_refused_at_the_end_and_not_before() {
     for cut in CUT {
         assert_eq!(violation(&[whole(cut)]), Some(Violation::InvalidUtf8));
         assert_eq!(violation(&[begin(cut), more("")]), None);
-        assert_eq!(
-            violation(&[begin(cut), last("")]),
-            Some(Violation::InvalidUtf8)
-        );
+        assert_eq!(violation(&[begin(cut), last("")]), Some(Violation::InvalidUtf8));
     }
 }
 
 #[test]
 fn section_6_4_text_fails_at_the_fragment_that_makes_it_certain() {
-    assert_eq!(
-        violation(&[begin("κόσμε"), more(b"\xf4\x90")]),
-        Some(Violation::InvalidUtf8)
-    );
+    assert_eq!(violation(&[begin("κόσμε"), more(b"\xf4\x90")]), Some(Violation::InvalidUtf8));
     // The first byte of the sequence alone may still go on well.
     assert_eq!(violation(&[begin("κόσμε"), more(b"\xf4")]), None);
     assert_eq!(
@@ -248,19 +200,11 @@ fn section_6_4_text_fails_at_the_fragment_that_makes_it_certain() {
 #[test]
 fn section_7_nothing_is_decoded_after_a_close() {
     let normal = || Message::Close(Some((CloseCode::NORMAL, "".into())));
-    for after in [
-        close([3, 232]),
-        client::ping(b""),
-        whole("late"),
-        Bytes::from_static(b"\xff"),
-    ] {
+    for after in [close([3, 232]), client::ping(b""), whole("late"), Bytes::from_static(b"\xff")] {
         assert_eq!(outcome(&[close([3, 232]), after]), (vec![normal()], None));
     }
     // Autobahn 7.1.5: the close comes through though a message is open.
-    assert_eq!(
-        messages(&[begin("open"), close([3, 232]), last("late")]),
-        [normal()]
-    );
+    assert_eq!(messages(&[begin("open"), close([3, 232]), last("late")]), [normal()]);
 }
 
 #[test]
@@ -268,21 +212,12 @@ fn section_7_close_payloads_are_judged() {
     let coded = |reason: &[u8]| close([&[3, 232], reason].concat());
     let said = |reason: String| Message::Close(Some((CloseCode::NORMAL, reason.into())));
     assert_eq!(messages(&[close("")]), [Message::Close(None)]);
-    assert_eq!(
-        messages(&[coded(b"Hello World!")]),
-        [said("Hello World!".to_owned())]
-    );
+    assert_eq!(messages(&[coded(b"Hello World!")]), [said("Hello World!".to_owned())]);
     assert_eq!(messages(&[coded(&[b'*'; 123])]), [said("*".repeat(123))]);
-    assert_eq!(
-        violation(&[coded(&[b'*'; 124])]),
-        Some(Violation::LongControl)
-    );
+    assert_eq!(violation(&[coded(&[b'*'; 124])]), Some(Violation::LongControl));
     assert_eq!(violation(&[close("a")]), Some(Violation::HalfCloseCode));
     for invalid in INVALID.iter().chain(CUT) {
-        assert_eq!(
-            violation(&[coded(invalid)]),
-            Some(Violation::InvalidCloseReason)
-        );
+        assert_eq!(violation(&[coded(invalid)]), Some(Violation::InvalidCloseReason));
     }
 }
 
@@ -297,11 +232,7 @@ fn section_7_close_codes_that_may_not_travel_are_refused() {
             &[usize::MAX],
         );
         assert_eq!(messages.len(), usize::from(valid), "{number}");
-        assert_eq!(
-            violation,
-            (!valid).then_some(Violation::InvalidCloseCode),
-            "{number}"
-        );
+        assert_eq!(violation, (!valid).then_some(Violation::InvalidCloseCode), "{number}");
     }
 }
 
@@ -325,10 +256,7 @@ fn sections_9_and_10_large_messages_pass_in_frames_of_any_size() {
 
 #[test]
 fn masks_are_owed_by_clients_and_forbidden_to_servers() {
-    assert_eq!(
-        violation(&[encode::text("plain")]),
-        Some(Violation::Unmasked)
-    );
+    assert_eq!(violation(&[encode::text("plain")]), Some(Violation::Unmasked));
     let mut reader = client::decoder(wire::ws::DecodeLimits::default());
     let mut buffer = bytes::BytesMut::from(&encode::text("plain")[..]);
     assert_eq!(reader.decode(&mut buffer), Ok(Some(text("plain"))));
@@ -342,18 +270,9 @@ fn lengths_must_be_encoded_in_the_fewest_bytes() {
         (&[0x82, 0xfe, 0, 0], Violation::LongLength),
         (&[0x82, 0xfe, 0, 125], Violation::LongLength),
         (&[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 1], Violation::LongLength),
-        (
-            &[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
-            Violation::LongLength,
-        ),
-        (
-            &[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0],
-            Violation::NegativeLength,
-        ),
-        (
-            &[0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
-            Violation::NegativeLength,
-        ),
+        (&[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff], Violation::LongLength),
+        (&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], Violation::NegativeLength),
+        (&[0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], Violation::NegativeLength),
     ];
     for (header, expected) in cases {
         assert_eq!(violation(&[Bytes::from_static(header)]), Some(expected));

@@ -10,69 +10,35 @@ pub(crate) fn decode(text: &str) -> Result<Packet, DecodeError> {
 
 #[expect(clippy::unwrap_used, reason = "a row of a table names a valid nsp")]
 fn packet(nsp: &str, kind: Kind) -> Packet {
-    Packet {
-        nsp: Nsp::new(nsp).unwrap(),
-        attachments: 0,
-        kind,
-    }
+    Packet { nsp: Nsp::new(nsp).unwrap(), attachments: 0, kind }
 }
 
 fn event(id: Option<u64>, name: &str, args: &str) -> Kind {
-    Kind::Event {
-        id,
-        name: name.into(),
-        args: args.into(),
-    }
+    Kind::Event { id, name: name.into(), args: args.into() }
 }
 
 #[test]
 fn the_examples_of_the_protocol_are_read() {
-    let auth = |text: &str| Kind::Connect {
-        auth: Some(text.into()),
-    };
-    let ack = |id, args: &str| Kind::Ack {
-        id,
-        args: args.into(),
-    };
+    let auth = |text: &str| Kind::Connect { auth: Some(text.into()) };
+    let ack = |id, args: &str| Kind::Ack { id, args: args.into() };
     let refusal = |text: &str| Kind::ConnectError { error: text.into() };
     let cases = [
         ("0", packet("/", Kind::Connect { auth: None })),
         ("0/admin,", packet("/admin", Kind::Connect { auth: None })),
         ("0/admin", packet("/admin", Kind::Connect { auth: None })),
-        (
-            r#"0{"token":"123"}"#,
-            packet("/", auth(r#"{"token":"123"}"#)),
-        ),
-        (
-            r#"0/admin,{"token":"123"}"#,
-            packet("/admin", auth(r#"{"token":"123"}"#)),
-        ),
-        (
-            r#"0/admin?a=b&c,{"token":1}"#,
-            packet("/admin", auth(r#"{"token":1}"#)),
-        ),
+        (r#"0{"token":"123"}"#, packet("/", auth(r#"{"token":"123"}"#))),
+        (r#"0/admin,{"token":"123"}"#, packet("/admin", auth(r#"{"token":"123"}"#))),
+        (r#"0/admin?a=b&c,{"token":1}"#, packet("/admin", auth(r#"{"token":1}"#))),
         ("1", packet("/", Kind::Disconnect)),
         ("1/admin,", packet("/admin", Kind::Disconnect)),
         (r#"2["foo"]"#, packet("/", event(None, "foo", ""))),
-        (
-            r#"2/admin,["bar"]"#,
-            packet("/admin", event(None, "bar", "")),
-        ),
+        (r#"2/admin,["bar"]"#, packet("/admin", event(None, "bar", ""))),
         (r#"212["foo"]"#, packet("/", event(Some(12), "foo", ""))),
-        (
-            r#"2/admin,13["bar",1]"#,
-            packet("/admin", event(Some(13), "bar", "1")),
-        ),
+        (r#"2/admin,13["bar",1]"#, packet("/admin", event(Some(13), "bar", "1"))),
         ("313[]", packet("/", ack(13, ""))),
-        (
-            r#"3/admin,13["bar",[]]"#,
-            packet("/admin", ack(13, r#""bar",[]"#)),
-        ),
+        (r#"3/admin,13["bar",[]]"#, packet("/admin", ack(13, r#""bar",[]"#))),
         ("30[1]", packet("/", ack(0, "1"))),
-        (
-            r#"4{"message":"No"}"#,
-            packet("/", refusal(r#"{"message":"No"}"#)),
-        ),
+        (r#"4{"message":"No"}"#, packet("/", refusal(r#"{"message":"No"}"#))),
         (r#"4/admin,"No""#, packet("/admin", refusal(r#""No""#))),
     ];
     for (text, expected) in cases {
@@ -84,12 +50,7 @@ fn the_examples_of_the_protocol_are_read() {
 fn binary_packets_say_how_many_attachments_follow() {
     let placeholder = r#"{"_placeholder":true,"num":0}"#;
     let cases = [
-        (
-            format!(r#"51-["baz",{placeholder}]"#),
-            "/",
-            1,
-            event(None, "baz", placeholder),
-        ),
+        (format!(r#"51-["baz",{placeholder}]"#), "/", 1, event(None, "baz", placeholder)),
         (
             format!(r#"52-/admin,4["baz",{placeholder}]"#),
             "/admin",
@@ -100,29 +61,14 @@ fn binary_packets_say_how_many_attachments_follow() {
             format!("61-/admin,15[{placeholder}]"),
             "/admin",
             1,
-            Kind::Ack {
-                id: 15,
-                args: placeholder.into(),
-            },
+            Kind::Ack { id: 15, args: placeholder.into() },
         ),
-        (
-            r#"510-["most"]"#.to_owned(),
-            "/",
-            10,
-            event(None, "most", ""),
-        ),
+        (r#"510-["most"]"#.to_owned(), "/", 10, event(None, "most", "")),
         // Whole at once, as the reference parser has it.
         (r#"50-["none"]"#.to_owned(), "/", 0, event(None, "none", "")),
     ];
     for (text, nsp, attachments, kind) in cases {
-        assert_eq!(
-            decode(&text).unwrap(),
-            Packet {
-                attachments,
-                ..packet(nsp, kind)
-            },
-            "{text}"
-        );
+        assert_eq!(decode(&text).unwrap(), Packet { attachments, ..packet(nsp, kind) }, "{text}");
     }
 }
 
@@ -136,18 +82,10 @@ fn arguments_are_the_text_between_the_name_and_the_bracket() {
         (r#"2["quo\"te\\","x"]"#, "quo\"te\\", r#""x""#),
         (r#"2["\u00e9\ud83d\ude00",null]"#, "é😀", "null"),
         (r#"2["",1]"#, "", "1"),
-        (
-            r#"2["a",1e400,12345678901234567890123]"#,
-            "a",
-            "1e400,12345678901234567890123",
-        ),
+        (r#"2["a",1e400,12345678901234567890123]"#, "a", "1e400,12345678901234567890123"),
     ];
     for (text, name, args) in cases {
-        assert_eq!(
-            decode(text).unwrap(),
-            packet("/", event(None, name, args)),
-            "{text}"
-        );
+        assert_eq!(decode(text).unwrap(), packet("/", event(None, name, args)), "{text}");
     }
 }
 
@@ -156,9 +94,7 @@ fn texts_are_slices_of_what_was_received() {
     let text = ByteString::from(r#"2/chat,7["world.say",{"message":"hi"}]"#);
     let memory = text.as_bytes().as_ptr_range();
     let packet = socketio::decode(&text, &Limits::default()).unwrap();
-    let Kind::Event { name, args, .. } = packet.kind else {
-        panic!("an event")
-    };
+    let Kind::Event { name, args, .. } = packet.kind else { panic!("an event") };
     for slice in [packet.nsp.as_str(), &name, &args] {
         assert!(memory.contains(&slice.as_ptr()), "{slice}");
     }
@@ -253,29 +189,18 @@ fn names_and_ids_and_attachments_are_judged() {
     let largest = format!(r#"2{}["a"]"#, socketio::MAX_ACK_ID);
     assert!(matches!(
         decode(&largest).unwrap().kind,
-        Kind::Event {
-            id: Some(9007199254740991),
-            ..
-        }
+        Kind::Event { id: Some(9007199254740991), .. }
     ));
 }
 
 #[test]
 fn depth_is_bounded_before_anything_is_parsed() {
-    let nested = |depth: usize| {
-        format!(
-            "2[\"a\",{}{}]",
-            "[".repeat(depth - 1),
-            "]".repeat(depth - 1)
-        )
-    };
+    let nested =
+        |depth: usize| format!("2[\"a\",{}{}]", "[".repeat(depth - 1), "]".repeat(depth - 1));
     assert!(decode(&nested(32)).is_ok());
     assert!(matches!(decode(&nested(33)), Err(DecodeError::TooDeep)));
     assert!(matches!(decode(&nested(20_000)), Err(DecodeError::TooDeep)));
-    assert!(matches!(
-        decode(&format!("2{}", "[".repeat(20_000))),
-        Err(DecodeError::TooDeep)
-    ));
+    assert!(matches!(decode(&format!("2{}", "[".repeat(20_000))), Err(DecodeError::TooDeep)));
     assert!(matches!(
         decode(&format!("0{}", r#"{"a":"#.repeat(20_000))),
         Err(DecodeError::TooDeep)
@@ -285,27 +210,16 @@ fn depth_is_bounded_before_anything_is_parsed() {
     // Nor is the number of siblings.
     assert!(decode(&format!("2[\"a\"{}]", ",[]".repeat(1000))).is_ok());
     // With the bound off, depth costs no stack.
-    let off = Limits {
-        max_depth: usize::MAX,
-        ..Limits::default()
-    };
+    let off = Limits { max_depth: usize::MAX, ..Limits::default() };
     assert!(socketio::decode(&nested(1_000_000).into(), &off).is_ok());
 }
 
 #[test]
 fn refused_packets_close_with_1007_or_1009() {
+    assert_eq!(decode("7").unwrap_err().close_code(), CloseCode::INVALID_PAYLOAD);
+    assert_eq!(decode("599-[]").unwrap_err().close_code(), CloseCode::TOO_LARGE);
     assert_eq!(
-        decode("7").unwrap_err().close_code(),
-        CloseCode::INVALID_PAYLOAD
-    );
-    assert_eq!(
-        decode("599-[]").unwrap_err().close_code(),
-        CloseCode::TOO_LARGE
-    );
-    assert_eq!(
-        decode(&"[".repeat(99).replacen('[', "2[", 1))
-            .unwrap_err()
-            .close_code(),
+        decode(&"[".repeat(99).replacen('[', "2[", 1)).unwrap_err().close_code(),
         CloseCode::TOO_LARGE
     );
 }
@@ -315,10 +229,7 @@ fn outgoing_packets_are_written_as_the_protocol_shows_them() {
     let (root, admin) = (Nsp::ROOT, Nsp::new("/admin").unwrap());
     let refusal = socketio::connect_error_json("say \"please\"", "session_refused");
     let cases = [
-        (
-            Outgoing::connect(&root, "oSO0OpakMV_3jnilAAAA"),
-            r#"0{"sid":"oSO0OpakMV_3jnilAAAA"}"#,
-        ),
+        (Outgoing::connect(&root, "oSO0OpakMV_3jnilAAAA"), r#"0{"sid":"oSO0OpakMV_3jnilAAAA"}"#),
         (Outgoing::connect(&admin, "w"), r#"0/admin,{"sid":"w"}"#),
         (
             Outgoing::connect_error(&admin, &refusal),
@@ -327,32 +238,14 @@ fn outgoing_packets_are_written_as_the_protocol_shows_them() {
         (Outgoing::disconnect(&root), "1"),
         (Outgoing::disconnect(&admin), "1/admin,"),
         (Outgoing::event(&root, None, "foo", ""), r#"2["foo"]"#),
-        (
-            Outgoing::event(&root, Some(12), "foo", "1,2"),
-            r#"212["foo",1,2]"#,
-        ),
-        (
-            Outgoing::event(&admin, Some(0), "b\"r", "{}"),
-            r#"2/admin,0["b\"r",{}]"#,
-        ),
-        (
-            Outgoing::event(&admin, None, "x", "[]").with_attachments(3),
-            r#"53-/admin,["x",[]]"#,
-        ),
+        (Outgoing::event(&root, Some(12), "foo", "1,2"), r#"212["foo",1,2]"#),
+        (Outgoing::event(&admin, Some(0), "b\"r", "{}"), r#"2/admin,0["b\"r",{}]"#),
+        (Outgoing::event(&admin, None, "x", "[]").with_attachments(3), r#"53-/admin,["x",[]]"#),
         (Outgoing::ack(&root, 12, ""), "312[]"),
-        (
-            Outgoing::ack(&admin, 13, r#"{"a":1}"#),
-            r#"3/admin,13[{"a":1}]"#,
-        ),
-        (
-            Outgoing::ack(&root, 15, "1").with_attachments(1),
-            "61-15[1]",
-        ),
+        (Outgoing::ack(&admin, 13, r#"{"a":1}"#), r#"3/admin,13[{"a":1}]"#),
+        (Outgoing::ack(&root, 15, "1").with_attachments(1), "61-15[1]"),
         (Outgoing::open(&root, ""), "0"),
-        (
-            Outgoing::open(&admin, r#"{"ws_token":"t"}"#),
-            r#"0/admin,{"ws_token":"t"}"#,
-        ),
+        (Outgoing::open(&admin, r#"{"ws_token":"t"}"#), r#"0/admin,{"ws_token":"t"}"#),
     ];
     let mut appended = bytes::BytesMut::new();
     let mut frames = Vec::new();

@@ -89,6 +89,18 @@ pub trait SocketHub: Debug + Send + Sync {
         args: Args,
     ) -> BoxFuture<'_, Result<(), EmitError>>;
 
+    /// As [`emit`](Self::emit), for what is worth nothing when it is late: sockets that are behind
+    /// (the limit `outbox_soft`) do not get it. A hub whose sockets are never behind need not tell
+    /// the two apart.
+    fn emit_volatile(
+        &self,
+        to: Recipients,
+        event: ByteString,
+        args: Args,
+    ) -> BoxFuture<'_, Result<(), EmitError>> {
+        self.emit(to, event, args)
+    }
+
     /// The socket of this tenant id, if it lives here and was admitted.
     fn find(&self, tid: &TenantId) -> Option<Arc<SocketInfo>>;
 
@@ -243,6 +255,20 @@ impl LocalSockets {
     /// When the node is going away.
     pub async fn emit_args(&self, event: &str, args: Args) -> Result<(), EmitError> {
         self.hub.emit(Recipients::Nsp(self.nsp.clone()), event.into(), args).await
+    }
+
+    /// Queues an event to those that are not behind (the limit `outbox_soft`): for what is worth
+    /// nothing when it is late.
+    ///
+    /// # Errors
+    /// When the payload cannot be written as JSON, or the node is going away.
+    pub async fn emit_volatile<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        payload: &T,
+    ) -> Result<(), EmitError> {
+        let to = Recipients::Nsp(self.nsp.clone());
+        self.hub.emit_volatile(to, event.into(), Args::one(payload)?).await
     }
 
     /// The socket of this tenant id, if it lives here.

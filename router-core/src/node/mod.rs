@@ -77,6 +77,7 @@ pub struct Node {
     readiness: watch::Receiver<Readiness>,
     inbox: Mutex<Option<Inbox>>,
     tasks: Vec<JoinHandle<()>>,
+    lease_task: JoinHandle<()>,
 }
 
 /// Why a node did not start.
@@ -127,17 +128,12 @@ impl Node {
         let tasks = vec![
             tokio::spawn(reader::run(Arc::clone(&shared))),
             tokio::spawn(probe::run(Arc::clone(&shared), spec.probe_interval, report.clone())),
-            tokio::spawn(lease::run(lease::Keeper {
-                shared,
-                registry: Arc::clone(&backend.registry),
-                holder,
-                lease,
-                spec,
-                report,
-            })),
         ];
+        let registry = Arc::clone(&backend.registry);
+        let keeper = lease::Keeper { shared, registry, holder, lease, spec, report };
+        let lease_task = tokio::spawn(lease::run(keeper));
         let inbox = Mutex::new(Some(Inbox::new(bus.clone(), deliveries)));
-        Ok(Self { bus, backend, readiness, inbox, tasks })
+        Ok(Self { bus, backend, readiness, inbox, tasks, lease_task })
     }
 
     /// The node's address.
@@ -182,16 +178,20 @@ impl Node {
 
     /// Stops and frees the address at once.
     pub async fn stop(mut self) {
-        self.abort();
+        // The lease task would take the address again.
+        self.lease_task.abort();
         if let Some(lease) = self.bus.shared.lease() {
-            self.bus.shared.set_lease(None);
+            // The reader goes on until nothing more can be appended.
             if let Err(error) = self.backend.registry.release(&lease).await {
                 tracing::warn!(%error, "the lease was not released; it runs out by itself");
             }
+            self.bus.shared.set_lease(None);
         }
+        self.abort();
     }
 
     fn abort(&mut self) {
+        self.lease_task.abort();
         for task in self.tasks.drain(..) {
             task.abort();
         }

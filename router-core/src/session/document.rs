@@ -121,6 +121,9 @@ pub struct SessionDocument {
     /// The user's store: what handlers read as a type and change by [`Update`](super::Update)s.
     #[serde(default)]
     pub store: Map<String, Value>,
+    /// The session goes on under another id; this record leads nowhere and is about to go.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) moved: bool,
 }
 
 impl SessionDocument {
@@ -129,7 +132,7 @@ impl SessionDocument {
 
     /// A session of this user, or of nobody yet.
     pub fn new(user_id: Option<UserId>) -> Self {
-        Self { user_id, sockets: Vec::new(), store: Map::new() }
+        Self { user_id, sockets: Vec::new(), store: Map::new(), moved: false }
     }
 
     /// Notes a socket that came.

@@ -107,9 +107,9 @@ impl Sessions {
         let Some(record) = self.records.load(&self.key(sid)).await? else {
             return Ok(None);
         };
-        let document = serde_json::from_slice(&record.body)
+        let document: SessionDocument = serde_json::from_slice(&record.body)
             .map_err(|error| BackendError::because(BackendErrorKind::Corrupt, error))?;
-        Ok(Some((document, record.version)))
+        Ok((!document.moved).then_some((document, record.version)))
     }
 
     /// Changes a session by `change`, which sees the newest document and may run several times:
@@ -164,12 +164,28 @@ impl Sessions {
         old: &SessionId,
         user_id: Option<UserId>,
     ) -> Result<SessionId, SessionError> {
-        let mut document = self.load(old).await?.ok_or(SessionError::NoSession)?;
-        document.sockets.clear();
-        document.user_id = user_id.or(document.user_id);
-        let new = self.create(&document).await?;
-        self.end(old).await?;
-        Ok(new)
+        for _ in 0..ATTEMPTS {
+            let (former, version) =
+                self.load_versioned(old).await?.ok_or(SessionError::NoSession)?;
+            let mut document = former.clone();
+            document.sockets.clear();
+            document.user_id = user_id.clone().or(document.user_id);
+            let new = self.create(&document).await?;
+            // Closed by version, so that an update in this moment is not lost with the old record.
+            let closed = body(&SessionDocument { moved: true, ..former })?;
+            let key = self.key(old);
+            match self.records.write(&key, Some(version), closed, self.settings.ttl).await {
+                Ok(_) => {
+                    self.end(old).await?;
+                    return Ok(new);
+                }
+                Err(WriteError::Conflict) => {
+                    self.end(&new).await?;
+                }
+                Err(WriteError::Backend(error)) => return Err(error.into()),
+            }
+        }
+        Err(SessionError::Contention)
     }
 
     /// Lets a session live for its whole time from now. `false` if there is none.
@@ -240,6 +256,20 @@ mod tests {
         assert!(sessions.load(&old).await.unwrap().is_none());
         let gone = sessions.update(&old, &inc("n", 1)).await;
         assert!(matches!(gone, Err(SessionError::NoSession)));
+    }
+
+    #[tokio::test]
+    async fn an_update_during_a_rotation_is_kept_or_refused() {
+        let sessions = sessions();
+        for _ in 0..50 {
+            let old = sessions.create(&SessionDocument::new(None)).await.unwrap();
+            let (writer, sid) = (sessions.clone(), old.clone());
+            let update = tokio::spawn(async move { writer.update(&sid, &inc("n", 1)).await });
+            let new = sessions.rotate(&old, UserId::new("ann")).await.unwrap();
+            let written = update.await.unwrap().is_ok();
+            let store = sessions.load(&new).await.unwrap().unwrap().store;
+            assert_eq!(store.contains_key("n"), written);
+        }
     }
 
     #[tokio::test]

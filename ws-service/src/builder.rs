@@ -1,0 +1,289 @@
+//! Putting a service together.
+
+use std::{
+    io,
+    net::{TcpListener, ToSocketAddrs},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix_web::web::ServiceConfig;
+use router_core::{
+    Observers, Routes, TenantId,
+    handler::{DataMap, Services},
+    id::random_text,
+    limits::Limits,
+    node::Node,
+    observer::ObserverSet,
+    route::{ConfigureError, Router},
+    session::Confirmer,
+};
+use wire::socketio::Nsp;
+
+use crate::{
+    bounds::Bounds,
+    clock::Clock,
+    connection::protocol::Rules,
+    drain::Drain,
+    hub::Hub,
+    listener::{Configure, Listener},
+    memory::{self, Waiting},
+    nsps::{Auth, Nsps},
+    origins::Origins,
+    proxies::TrustedProxy,
+    service::WsService,
+    session_end,
+    shared::Shared,
+    unconfirmed::Unconfirmed,
+};
+
+/// What a service is made of. See [`WsService::builder`].
+///
+/// Everything has a default but the node, the confirmer and the listener.
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    node: Node,
+    confirmer: Confirmer,
+    routes: Vec<Box<dyn FnOnce(&mut Routes)>>,
+    observers: Vec<Box<dyn FnOnce(&mut Observers)>>,
+    data: DataMap,
+    nsps: Vec<(String, Auth)>,
+    origins: Origins,
+    proxies: Vec<TrustedProxy>,
+    limits: Option<Arc<Limits>>,
+    memory: Option<u64>,
+    ping_interval: Duration,
+    ping_timeout: Duration,
+    drain_window: Duration,
+    workers: Option<usize>,
+    tls: Option<rustls::ServerConfig>,
+    http: Vec<Configure>,
+    socket: Option<TcpListener>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("node", self.node.address()).finish_non_exhaustive()
+    }
+}
+
+/// Why a service cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Routes or observers were registered twice.
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+    /// The name is no Socket.IO namespace.
+    #[error("{0:?} is no nsp: it begins with '/' and has no comma")]
+    Nsp(String),
+    /// Neither [`Builder::listen`] nor [`Builder::bind`] was called.
+    #[error("the service has nothing to listen on")]
+    NoListener,
+    /// The listener is of no use.
+    #[error("the listener cannot be used")]
+    Listener(#[source] io::Error),
+    /// The node's inbox was taken by somebody else, so that no observer would ever hear anything.
+    #[error("the inbox of the node was taken already")]
+    NoInbox,
+}
+
+impl Builder {
+    pub(crate) fn new(node: Node, confirmer: Confirmer) -> Self {
+        Self {
+            node,
+            confirmer,
+            routes: Vec::new(),
+            observers: Vec::new(),
+            data: DataMap::default(),
+            nsps: Vec::new(),
+            origins: Origins::default(),
+            proxies: Vec::new(),
+            limits: None,
+            memory: memory::limit(),
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            drain_window: Duration::from_secs(30),
+            workers: None,
+            tls: None,
+            http: Vec::new(),
+            socket: None,
+        }
+    }
+
+    /// Adds a module of routes.
+    pub fn routes(mut self, configure: impl FnOnce(&mut Routes) + 'static) -> Self {
+        self.routes.push(Box::new(configure));
+        self
+    }
+
+    /// Adds a module of observers. They all run on one of the service's threads.
+    pub fn observers(mut self, configure: impl FnOnce(&mut Observers) + 'static) -> Self {
+        self.observers.push(Box::new(configure));
+        self
+    }
+
+    /// Registers a value that handlers extract as [`Data<T>`](router_core::Data).
+    pub fn data<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.data.insert(value);
+        self
+    }
+
+    /// Adds a Socket.IO namespace. Without any, there is `/` with [`Auth::SessionSync`].
+    pub fn nsp(mut self, name: impl Into<String>, auth: Auth) -> Self {
+        self.nsps.push((name.into(), auth));
+        self
+    }
+
+    /// Whose pages may open sockets. By default none: only clients that are no browsers.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// The proxies whose `X-Forwarded-For` is believed. By default none.
+    pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = TrustedProxy>) -> Self {
+        self.proxies = proxies.into_iter().collect();
+        self
+    }
+
+    /// Other limits than the node's.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(Arc::new(limits));
+        self
+    }
+
+    /// The memory, in bytes, of which outboxes may hold a part (the limit `outbox_total_percent`).
+    /// By default the cgroup's limit, or the machine's memory.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Time between two pings. 25 s, as Socket.IO has it.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval;
+        self
+    }
+
+    /// Time within which each ping must be answered. 20 s, as Socket.IO has it.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.ping_timeout = timeout;
+        self
+    }
+
+    /// The time in which sockets are sent away when the service stops. 30 s.
+    pub fn drain_window(mut self, window: Duration) -> Self {
+        self.drain_window = window;
+        self
+    }
+
+    /// The number of threads. By default one for each core that the process may use.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers.max(1));
+        self
+    }
+
+    /// Lets the listener speak TLS itself. By default a proxy in front of it does.
+    pub fn tls(mut self, config: rustls::ServerConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// Adds plain HTTP routes to the listener's App. Runs on every thread.
+    pub fn http(
+        mut self,
+        configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
+    ) -> Self {
+        self.http.push(Arc::new(configure));
+        self
+    }
+
+    /// Listens on a socket that is bound already.
+    pub fn listen(mut self, socket: TcpListener) -> Self {
+        self.socket = Some(socket);
+        self
+    }
+
+    /// Binds and listens on an address; port 0 is any free one, which
+    /// [`Handle::local_addr`](crate::Handle::local_addr) tells.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn bind(self, address: impl ToSocketAddrs) -> io::Result<Self> {
+        Ok(self.listen(TcpListener::bind(address)?))
+    }
+
+    /// The service, which accepts sockets as soon as it [runs](WsService::run).
+    ///
+    /// # Errors
+    /// [`BuildError`] names what does not fit.
+    pub fn build(self) -> Result<WsService, BuildError> {
+        let socket = self.socket.ok_or(BuildError::NoListener)?;
+        let address = socket.local_addr().map_err(BuildError::Listener)?;
+        let limits = self.limits.unwrap_or_else(|| Arc::clone(self.node.limits()));
+        let (nsps, names) = nsps(self.nsps)?;
+        let router = Router::new(Routes::build(self.routes)?, &limits)?;
+        let mut observers = self.observers;
+        observers.push(Box::new(session_end::observers));
+        let observers = ObserverSet::new(Observers::build(observers)?)?;
+        let inbox = self.node.take_inbox().ok_or(BuildError::NoInbox)?;
+
+        let metrics = Arc::clone(self.node.metrics());
+        let hub = Arc::new(Hub::new(names));
+        let services = Arc::new(Services {
+            bus: self.node.bus().clone(),
+            sessions: self.confirmer.sessions().clone(),
+            hub: Arc::clone(&hub) as _,
+            data: self.data,
+            metrics: Arc::clone(&metrics),
+        });
+        let shared = Arc::new(Shared {
+            rules: Rules {
+                bounds: Bounds::new(&limits, self.ping_interval, self.ping_timeout),
+                nsps,
+                node: self.node.address().clone(),
+                new_tid,
+            },
+            clock: Clock::start(),
+            router,
+            services,
+            hub,
+            confirmer: self.confirmer,
+            incarnation: self.node.incarnation(),
+            readiness: self.node.readiness(),
+            origins: self.origins,
+            proxies: self.proxies,
+            unconfirmed: Unconfirmed::new(&limits, metrics),
+            waiting: Waiting::new(limits.outbox_total_percent.get(), self.memory),
+            drain: Drain::new(self.drain_window),
+            observers: Arc::new(observers),
+            inbox: Mutex::new(Some(inbox)),
+        });
+        let listener = Listener { socket, workers: self.workers, tls: self.tls, http: self.http };
+        Ok(WsService::new(self.node, shared, listener, address))
+    }
+}
+
+/// The nsps by name, and their names.
+fn nsps(named: Vec<(String, Auth)>) -> Result<(Nsps, Vec<Nsp>), BuildError> {
+    let mut nsps = Nsps::default();
+    let mut names = Vec::new();
+    for (name, auth) in named {
+        let nsp = Nsp::new(name.clone()).ok_or(BuildError::Nsp(name))?;
+        nsps.insert(nsp.clone(), auth);
+        names.push(nsp);
+    }
+    if nsps.is_empty() {
+        nsps.insert(Nsp::ROOT, Auth::SessionSync);
+        names.push(Nsp::ROOT);
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok((nsps, names))
+}
+
+/// A socket's public id: 144 random bits, so that it cannot be guessed.
+fn new_tid() -> Option<TenantId> {
+    random_text::<18>().ok().and_then(|text| text.try_into().ok())
+}

@@ -1,0 +1,102 @@
+//! What goes into a connection's state machine, and what comes out of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use router_core::{
+    Args, RouteError, TenantId,
+    session::{ConfirmError, Confirmed, Credential},
+    socket::DisconnectReason,
+};
+use wire::{CloseCode, CloseReason, socketio::Nsp, ws};
+
+use super::{auth::Identity, timers::Timer};
+
+/// One socket of a connection: counts up, so that what comes late for a socket that is gone meets
+/// no other.
+pub(crate) type SocketKey = u32;
+
+/// What happened to a connection.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The transport is open.
+    Opened,
+    /// The peer sent a message.
+    Message(ws::Message),
+    /// The peer broke the framing.
+    Violation(ws::Violation),
+    /// A timer is due.
+    Timer(Timer),
+    /// A credential was judged.
+    Confirmed(Result<Box<Confirmed>, ConfirmError>),
+    /// A handler finished an event that had this acknowledgement id.
+    Finished {
+        key: SocketKey,
+        id: Option<u64>,
+        result: Result<Args, RouteError>,
+    },
+    /// The application, an operator or the end of a session sends a socket away.
+    Disconnect {
+        key: SocketKey,
+        reason: DisconnectReason,
+    },
+    /// The node goes away: the client is told to come back after `after_ms`. `busy` says whether
+    /// handlers still run; they have `within` to finish.
+    Drain {
+        after_ms: u64,
+        busy: bool,
+        within: Duration,
+    },
+    /// The last running handler finished.
+    Idle,
+    /// The peer does not take what is sent to it.
+    Slow,
+    /// The peer ended the connection without a close frame, or the network did.
+    Lost,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Write this frame.
+    Send(Bytes),
+    /// Set a timer, in place of its former time.
+    Set(Timer, Duration),
+    /// Unset a timer.
+    Clear(Timer),
+    /// Judge a credential, and say so with [`Input::Confirmed`].
+    Confirm(Credential),
+    /// A credential was not good, or could not be judged: the failure's code, for the hooks.
+    NotConfirmed(&'static str),
+    /// A socket is admitted: from now on it gets what is sent to its nsp.
+    Admit {
+        key: SocketKey,
+        nsp: Nsp,
+        tid: TenantId,
+        /// `None` where the nsp is open.
+        identity: Option<Identity>,
+    },
+    /// An event for a handler, to be answered with [`Input::Finished`].
+    Event {
+        key: SocketKey,
+        id: Option<u64>,
+        name: ByteString,
+        args: Args,
+    },
+    /// An admitted socket is gone.
+    Leave {
+        key: SocketKey,
+        reason: DisconnectReason,
+    },
+    /// Count a hit of this limit.
+    Limit(&'static str),
+    /// Say goodbye with a close frame, then end. `answer` says whether the peer said it first.
+    Close {
+        code: CloseCode,
+        reason: CloseReason,
+        answer: bool,
+    },
+    /// End at once, without a word: the peer would not read it, or is gone.
+    Abort(CloseCode),
+}

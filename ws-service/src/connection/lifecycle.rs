@@ -1,0 +1,145 @@
+//! A socket's coming and going, beyond its protocol: the directory, the session's document, and the
+//! user's hooks.
+//!
+//! Document and hooks are done in the background, coming before going: [`Entry`] sees to that.
+
+use std::{rc::Rc, sync::Arc};
+
+use router_core::{
+    Args, Message, TenantId,
+    handler::Occasion,
+    route::Hook,
+    session::SessionError,
+    socket::{DisconnectReason, Socket, SocketHub, SocketInfo},
+};
+use wire::socketio::Nsp;
+
+use super::{auth::Identity, effect::SocketKey, link::Link};
+use crate::{
+    shard::{
+        Shard,
+        table::{Entry, LocalSocket},
+    },
+    shared::Shared,
+};
+
+/// Admits a socket.
+pub(super) fn admit(
+    shard: &Shard,
+    link: &Rc<Link>,
+    key: SocketKey,
+    nsp: &Nsp,
+    tid: &TenantId,
+    identity: Option<Identity>,
+) -> Rc<LocalSocket> {
+    let (sid, user_id) = identity.map(|known| (known.sid, known.user_id)).unzip();
+    let info = Arc::new(SocketInfo {
+        address: shard.shared.rules.node.tenant(tid.clone()),
+        nsp: nsp.as_str().into(),
+        sid,
+        user_id,
+    });
+    let socket = LocalSocket::new(Arc::clone(&info), Rc::clone(link), key);
+    shard.add_socket(&socket);
+    shard.shared.hub.enter(tid.clone(), shard.index, info);
+    shard.shared.services.metrics.sockets.inc();
+    actix_rt::spawn(enter(Arc::clone(&shard.shared), Rc::clone(&socket)));
+    socket
+}
+
+/// Lets a socket go.
+pub(super) fn leave(shard: &Shard, socket: &Rc<LocalSocket>, reason: DisconnectReason) {
+    forget(shard, socket);
+    let mut entry = socket.entry.borrow_mut();
+    match &*entry {
+        Entry::Entered => {
+            let (shared, info) = (Arc::clone(&shard.shared), Arc::clone(&socket.info));
+            actix_rt::spawn(depart(shared, info, reason));
+        }
+        Entry::Entering | Entry::Left(_) => *entry = Entry::Left(reason),
+    }
+}
+
+/// Forgets a socket whose thread ends: nothing more can run there.
+pub(super) fn forget(shard: &Shard, socket: &Rc<LocalSocket>) {
+    shard.remove_socket(socket);
+    if let Some(tid) = socket.info.address.tid() {
+        shard.shared.hub.leave(tid);
+    }
+    shard.shared.services.metrics.sockets.dec();
+}
+
+/// Runs the hook for a credential that was not good, or not to be judged.
+pub(super) fn not_confirmed(shared: &Arc<Shared>, code: &'static str) {
+    let hook = if code == "session_refused" { Hook::Refused } else { Hook::ConfirmError };
+    let message = Message {
+        occasion: Occasion::NotConfirmed(code),
+        event: "".into(),
+        args: Args::EMPTY,
+        origin: shared.rules.node.clone().into(),
+        socket: None,
+        services: Arc::clone(&shared.services),
+    };
+    if let Some(hook) = shared.router.hook(hook, message) {
+        actix_rt::spawn(hook);
+    }
+}
+
+async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>) {
+    let info = Arc::clone(&socket.info);
+    let hooks = async {
+        if info.sid.is_some() {
+            run_hook(&shared, &info, Hook::Confirmed, Occasion::Confirmed).await;
+        }
+        run_hook(&shared, &info, Hook::Connect, Occasion::Connect).await;
+    };
+    futures_util::future::join(note(&shared, &info, true), hooks).await;
+    let left = socket.entry.replace(Entry::Entered);
+    if let Entry::Left(reason) = left {
+        depart(shared, info, reason).await;
+    }
+}
+
+async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, reason: DisconnectReason) {
+    // The hook first: it sees the session as it was with this socket.
+    run_hook(&shared, &info, Hook::Disconnect, Occasion::Disconnect(reason)).await;
+    note(&shared, &info, false).await;
+}
+
+async fn run_hook(shared: &Arc<Shared>, info: &Arc<SocketInfo>, hook: Hook, occasion: Occasion) {
+    let message = Message {
+        occasion,
+        event: "".into(),
+        args: Args::EMPTY,
+        origin: info.address.clone(),
+        socket: Some(handle(shared, info)),
+        services: Arc::clone(&shared.services),
+    };
+    if let Some(hook) = shared.router.hook(hook, message) {
+        hook.await;
+    }
+}
+
+/// A user's handle to a socket.
+pub(super) fn handle(shared: &Shared, info: &Arc<SocketInfo>) -> Socket {
+    let hub: Arc<dyn SocketHub> = Arc::clone(&shared.services.hub);
+    Socket::new(Arc::clone(info), hub)
+}
+
+/// Notes a socket's address in its session's document, or takes it out.
+async fn note(shared: &Shared, info: &SocketInfo, here: bool) {
+    let Some(sid) = &info.sid else { return };
+    let noted = shared.services.sessions.modify(sid, |document| {
+        if here {
+            document.add_socket(info.address.clone());
+        } else {
+            document.remove_socket(&info.address);
+        }
+        Ok(())
+    });
+    match noted.await {
+        // A session that ended has no document to note anything in.
+        Ok(()) | Err(SessionError::NoSession) => {}
+        Err(error) => tracing::warn!(%error, here, "a socket is not noted in its session"),
+    }
+}

@@ -1,0 +1,180 @@
+//! What a connection and its shard share, on one thread: the socket, its outbox, its timers, and
+//! the notices that wait for the connection.
+//!
+//! The shard writes to the socket directly; the connection's own task is woken only where the
+//! protocol has something to do, or where the socket is full and must be waited for.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use router_core::{
+    Args, RouteError,
+    route::RouteId,
+    session::{ConfirmError, Confirmed},
+    socket::DisconnectReason,
+};
+
+use super::{
+    effect::SocketKey,
+    outbox::{Class, Outbox, Pushed},
+    stream::{Stream, Wrote},
+    timers::{Timer, Timers},
+};
+use crate::{
+    bounds::Bounds,
+    clock::Moment,
+    shard::wheel::ConnectionKey,
+};
+
+/// Something that a connection's task has to look at. At most a few wait at once: one for each
+/// timer, confirmation, running handler and socket.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// A timer is due.
+    Timer(Timer),
+    /// A credential was judged.
+    Confirmed(Result<Box<Confirmed>, ConfirmError>),
+    /// A handler finished.
+    Finished {
+        key: SocketKey,
+        route: RouteId,
+        id: Option<u64>,
+        result: Result<Args, RouteError>,
+    },
+    /// A socket is sent away.
+    Disconnect {
+        key: SocketKey,
+        reason: DisconnectReason,
+    },
+    /// The outbox is over its bound, of this name.
+    Slow(&'static str),
+    /// Writing failed.
+    Broken,
+}
+
+/// One connection, as its shard sees it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) key: ConnectionKey,
+    stream: RefCell<Stream>,
+    outbox: RefCell<Outbox>,
+    notices: RefCell<Vec<Notice>>,
+    /// Of the connection's task; there from its first poll on.
+    waker: RefCell<Option<Waker>>,
+    pub(crate) timers: RefCell<Timers>,
+    /// The tick for which the wheel will call; 0 if for none.
+    pub(crate) scheduled: Cell<u64>,
+    /// Whether it stands in its shard's list of links to be flushed.
+    pub(crate) dirty: Cell<bool>,
+    /// Whether the socket is full; the connection's task waits for it.
+    pub(crate) blocked: Cell<bool>,
+    /// Whether it takes no more messages: closing, or found slow.
+    pub(crate) closed: Cell<bool>,
+}
+
+impl Link {
+    pub(crate) fn new(key: ConnectionKey, stream: Stream) -> Self {
+        Self {
+            key,
+            stream: RefCell::new(stream),
+            outbox: RefCell::default(),
+            notices: RefCell::default(),
+            waker: RefCell::default(),
+            timers: RefCell::default(),
+            scheduled: Cell::new(0),
+            dirty: Cell::new(false),
+            blocked: Cell::new(false),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// Tells the connection something.
+    pub(crate) fn notify(&self, notice: Notice) {
+        self.notices.borrow_mut().push(notice);
+        self.wake();
+    }
+
+    /// Takes all that was told since.
+    pub(crate) fn take_notices(&self) -> Vec<Notice> {
+        self.notices.take()
+    }
+
+    /// Wakes the connection's task.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Remembers whom to wake.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// Queues a frame.
+    pub(crate) fn push(
+        &self,
+        frame: &Bytes,
+        class: Class,
+        bounds: &Bounds,
+        now: Moment,
+    ) -> Pushed {
+        self.outbox.borrow_mut().push(frame, class, bounds, now)
+    }
+
+    /// Writes what waits, as much as the socket takes.
+    pub(crate) fn write(&self, cx: &mut Context<'_>, now: Moment) -> io::Result<Wrote> {
+        let wrote = self.stream.borrow_mut().write(cx, &mut self.outbox.borrow_mut(), now)?;
+        self.blocked.set(wrote.blocked);
+        Ok(wrote)
+    }
+
+    /// Reads what came.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.borrow_mut().poll_read(cx, scratch)
+    }
+
+    /// Says that nothing more comes.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.borrow_mut().poll_shutdown(cx)
+    }
+
+    /// Drops what waits and returns how many bytes that were.
+    pub(crate) fn drop_waiting(&self) -> usize {
+        let mut outbox = self.outbox.borrow_mut();
+        let bytes = outbox.bytes();
+        outbox.clear();
+        bytes
+    }
+
+    /// Closes the socket and lets the kernel forget it.
+    pub(crate) fn abort(&self) {
+        self.stream.borrow_mut().abort();
+    }
+
+    /// Closes the socket.
+    pub(crate) fn close(&self) {
+        self.stream.borrow_mut().close();
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.outbox.borrow().bytes()
+    }
+
+    /// When the peer counts as slow, unless it takes something before.
+    pub(crate) fn stalls_at(&self, bounds: &Bounds) -> Option<Moment> {
+        self.outbox.borrow().stalls_at(bounds.outbox_stall)
+    }
+}

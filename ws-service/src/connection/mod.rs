@@ -1,0 +1,351 @@
+//! The connection actor: one for each transport.
+//!
+//! It is a thin shell. What comes from the socket, from timers, from confirmations and from handlers
+//! goes into the state machine [`protocol`]; what comes out of it is done here. All of that happens
+//! in one future of the actor, [`Connection::drive`], which is woken by the socket or by a
+//! [`Notice`](link::Notice). No user code runs in it.
+
+mod auth;
+mod bucket;
+mod dispatch;
+pub(crate) mod effect;
+pub(crate) mod frames;
+mod lifecycle;
+pub(crate) mod link;
+pub(crate) mod outbox;
+pub(crate) mod protocol;
+mod receive;
+pub(crate) mod stream;
+pub(crate) mod timers;
+
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix::{Actor, ActorFuture, AsyncContext};
+use bytes::{Bytes, BytesMut};
+use router_core::{
+    id::random_text,
+    session::{ConfirmError, Credential},
+    socket::DisconnectReason,
+};
+use wire::{CloseCode, CloseReason, engine, ws};
+
+use self::{
+    dispatch::Live,
+    effect::{Effect, Input},
+    link::{Link, Notice},
+    outbox::Class,
+    protocol::Protocol,
+    stream::Stream,
+    timers::Timer,
+};
+use crate::{
+    clock::millis,
+    shard::Shard,
+    shared::{Open, Shared},
+    unconfirmed::Permit,
+};
+
+/// How long a peer has to end the connection after our close frame.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// One transport, from its upgrade to its end.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    shard: Rc<Shard>,
+    link: Rc<Link>,
+    protocol: Protocol,
+    decoder: ws::Decoder,
+    /// What of a frame is here; empty, and without memory, between frames.
+    partial: BytesMut,
+    sockets: Vec<Live>,
+    /// Handlers that run.
+    running: u32,
+    /// Until the first socket is admitted.
+    permit: Option<Permit>,
+    ending: Ending,
+    /// Counts the connection for as long as it lives.
+    _open: Open,
+}
+
+/// How far the end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Not begun.
+    No,
+    /// The close frame is on its way out. `answer` if the peer sent its own first.
+    Saying { answer: bool },
+    /// Everything is said; the peer has yet to end its side.
+    Said,
+    /// Over.
+    Done,
+}
+
+impl Connection {
+    /// Takes a socket over. `response` answers the upgrade; `early` is what came behind the request.
+    pub(crate) fn start(
+        shard: &Rc<Shard>,
+        stream: Stream,
+        response: &Bytes,
+        early: BytesMut,
+        permit: Permit,
+    ) {
+        let shared = &shard.shared;
+        shard.read_clock();
+        let link = shard.add_link(stream);
+        let connection = Self {
+            shard: Rc::clone(shard),
+            protocol: Protocol::new(&shared.rules),
+            decoder: ws::Decoder::new(shared.rules.bounds.frames),
+            partial: early,
+            sockets: Vec::new(),
+            running: 0,
+            permit: Some(permit),
+            ending: Ending::No,
+            _open: Open::new(shared),
+            link,
+        };
+        shard.send(&connection.link, response, Class::Message);
+        shard.send(&connection.link, &open_packet(shared, shard.index), Class::Message);
+        connection.start_actor();
+    }
+
+    fn start_actor(self) {
+        Actor::start(self);
+    }
+
+    /// Does all that there is to do, and waits for more.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shard.read_clock();
+        self.link.set_waker(cx.waker());
+        for notice in self.link.take_notices() {
+            self.notice(notice);
+        }
+        self.receive(cx);
+        if self.link.dirty.get() || self.link.blocked.get() {
+            self.write(cx);
+        }
+        self.end(cx);
+        // What this round gave other sockets of the thread.
+        self.shard.flush_dirty();
+        if self.ending == Ending::Done {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) {
+        if let Err(error) = self.shard.write(&self.link, cx) {
+            self.lost(&error);
+        }
+    }
+
+    fn lost(&mut self, error: &io::Error) {
+        tracing::debug!(%error, "a connection broke");
+        self.link.closed.set(true);
+        self.step(Input::Lost);
+        self.ending = Ending::Done;
+    }
+
+    /// After the close frame: ends our side when it is out, and waits for the peer to end its own.
+    fn end(&mut self, cx: &mut Context<'_>) {
+        let Ending::Saying { answer } = self.ending else { return };
+        if self.link.waiting() > 0 || self.link.blocked.get() {
+            return;
+        }
+        match self.link.poll_shutdown(cx) {
+            Poll::Pending => {}
+            // The peer's close frame was the last of it (RFC 6455 section 7.1.1).
+            Poll::Ready(Ok(())) if answer => self.ending = Ending::Done,
+            Poll::Ready(Ok(())) => {
+                self.ending = Ending::Said;
+                // The end of the peer's side may be here already.
+                cx.waker().wake_by_ref();
+            }
+            Poll::Ready(Err(_)) => self.ending = Ending::Done,
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Timer(Timer::Linger) => {
+                // What the peer did not read by now it will not read.
+                self.link.abort();
+                self.ending = Ending::Done;
+            }
+            Notice::Timer(Timer::Stall) => self.stalled(),
+            Notice::Timer(Timer::Reconnect) => {
+                let drain = &self.shard.shared.drain;
+                let within = drain.within(self.shard.now());
+                let after_ms = drain.after_ms();
+                self.step(Input::Drain { after_ms, busy: self.running > 0, within });
+            }
+            Notice::Timer(timer) => self.step(Input::Timer(timer)),
+            Notice::Confirmed(result) => self.step(Input::Confirmed(result)),
+            Notice::Finished { key, route, id, result } => self.finished(key, route, id, result),
+            Notice::Disconnect { key, reason } => self.step(Input::Disconnect { key, reason }),
+            Notice::Slow(limit) => self.slow(limit),
+            Notice::Broken => self.lost(&io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn stalled(&mut self) {
+        let Some(at) = self.link.stalls_at(&self.shard.shared.rules.bounds) else { return };
+        if at > self.shard.now() {
+            self.shard.set_timer(&self.link, Timer::Stall, at);
+        } else {
+            self.slow("outbox_stall");
+        }
+    }
+
+    /// The peer does not take what it is sent. A close frame would wait behind all the rest, so
+    /// there is none.
+    fn slow(&mut self, limit: &'static str) {
+        self.shard.shared.services.metrics.limit(limit);
+        tracing::info!(limit, "a socket is too slow and is cut");
+        self.link.closed.set(true);
+        self.step(Input::Slow);
+        self.link.abort();
+        self.ending = Ending::Done;
+    }
+
+    /// Asks the state machine, and does what it says.
+    fn step(&mut self, input: Input) {
+        let mut effects = self.shard.take_effects();
+        let now = self.shard.now();
+        self.protocol.step(&self.shard.shared.rules, now, input, &mut effects);
+        for effect in effects.drain(..) {
+            self.perform(effect);
+        }
+        self.shard.keep_effects(effects);
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let shared = &self.shard.shared;
+        match effect {
+            Effect::Send(frame) => self.shard.send(&self.link, &frame, Class::Message),
+            Effect::Set(timer, time) => {
+                let at = self.shard.now().after(time);
+                self.shard.set_timer(&self.link, timer, at);
+            }
+            Effect::Clear(timer) => self.link.timers.borrow_mut().clear(timer),
+            Effect::Confirm(credential) => self.confirm(credential),
+            Effect::NotConfirmed(code) => {
+                shared.services.metrics.confirmation(code);
+                lifecycle::not_confirmed(shared, code);
+            }
+            Effect::Admit { key, nsp, tid, identity } => {
+                if identity.is_some() {
+                    shared.services.metrics.confirmation("confirmed");
+                }
+                self.permit = None;
+                let local = lifecycle::admit(&self.shard, &self.link, key, &nsp, &tid, identity);
+                self.sockets.push(Live { local, lanes: Default::default() });
+            }
+            Effect::Event { key, id, name, args } => self.event(key, id, name, args),
+            Effect::Leave { key, reason } => self.leave(key, reason),
+            Effect::Limit(limit) => shared.services.metrics.limit(limit),
+            Effect::Close { code, reason, answer } => self.say_close(code, &reason, answer),
+            Effect::Abort(code) => count_close(shared, code),
+        }
+    }
+
+    fn leave(&mut self, key: effect::SocketKey, reason: DisconnectReason) {
+        let at = self.sockets.iter().position(|live| live.local.key == key);
+        if let Some(at) = at {
+            // Its waiting events are dropped with it.
+            let live = self.sockets.swap_remove(at);
+            lifecycle::leave(&self.shard, &live.local, reason);
+        }
+    }
+
+    fn confirm(&self, credential: Credential) {
+        let (shared, link) = (Arc::clone(&self.shard.shared), Rc::clone(&self.link));
+        actix_rt::spawn(async move {
+            let result = shared.confirmer.confirm(&credential).await;
+            if let Err(ConfirmError::Unavailable(error)) = &result {
+                tracing::warn!(%error, "a credential could not be judged");
+            }
+            link.notify(Notice::Confirmed(result.map(Box::new)));
+        });
+    }
+
+    fn say_close(&mut self, code: CloseCode, reason: &CloseReason, answer: bool) {
+        count_close(&self.shard.shared, code);
+        let frame = ws::encode::close(code, reason);
+        self.shard.send(&self.link, &frame, Class::Farewell);
+        self.link.closed.set(true);
+        for timer in [Timer::Heartbeat, Timer::Confirm, Timer::Fragment, Timer::Drain] {
+            self.link.timers.borrow_mut().clear(timer);
+        }
+        let at = self.shard.now().after(LINGER);
+        self.shard.set_timer(&self.link, Timer::Linger, at);
+        self.partial = BytesMut::new();
+        self.permit = None;
+        self.ending = Ending::Saying { answer };
+    }
+}
+
+fn count_close(shared: &Shared, code: CloseCode) {
+    shared.services.metrics.closed(code.name().unwrap_or("other"));
+}
+
+/// The open packet. The session's id carries node, incarnation and shard, so that every process can
+/// tell whose session it is, and 144 random bits.
+fn open_packet(shared: &Shared, shard: usize) -> Bytes {
+    let random = random_text::<18>().unwrap_or_default();
+    let incarnation = shared.incarnation.map_or(0, |incarnation| incarnation.0);
+    let sid = format!("{:x}.{incarnation:x}.{shard:x}.{random}", shared.rules.node.nid.0);
+    let bounds = &shared.rules.bounds;
+    engine::Handshake {
+        sid: &sid,
+        upgrades: &[],
+        ping_interval: millis(bounds.ping_interval),
+        ping_timeout: millis(bounds.ping_timeout),
+        max_payload: u64::try_from(bounds.frames.max_payload).unwrap_or(u64::MAX),
+    }
+    .to_frame()
+}
+
+impl Actor for Connection {
+    type Context = actix::Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.step(Input::Opened);
+        self.decode();
+        ctx.spawn(Drive);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Also where the thread ends under a connection: nothing may stay behind in the tables.
+        for live in std::mem::take(&mut self.sockets) {
+            lifecycle::forget(&self.shard, &live.local);
+        }
+        self.link.close();
+        self.shard.remove_link(&self.link);
+    }
+}
+
+/// The one future of the actor.
+struct Drive;
+
+impl ActorFuture<Connection> for Drive {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        connection: &mut Connection,
+        _: &mut actix::Context<Connection>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        connection.drive(cx)
+    }
+}

@@ -1,0 +1,159 @@
+//! The byte stream under a WebSocket: plain TCP, or TLS over it.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use actix_rt::net::TcpStream;
+use actix_tls::accept::rustls_0_23::TlsStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::outbox::{Outbox, SLICES};
+use crate::clock::Moment;
+
+/// A socket that was taken over from the HTTP service.
+pub(crate) enum Stream {
+    /// As it is.
+    Tcp(TcpStream),
+    /// Boxed, so that plain sockets do not pay for the state of TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Closed already.
+    Gone,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            Self::Tls(_) => "Tls",
+            Self::Gone => "Gone",
+        })
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Stream {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
+/// What a write came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wrote {
+    /// Bytes that the socket took.
+    pub(crate) bytes: usize,
+    /// Whether it takes no more for now; the context's waker is called when it does.
+    pub(crate) blocked: bool,
+}
+
+impl Stream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::Gone => None,
+        }
+    }
+
+    /// Frames are small and each is a message: none waits for another (RFC 896's algorithm off).
+    pub(crate) fn set_nodelay(&self) -> io::Result<()> {
+        self.tcp().map_or(Ok(()), |stream| stream.set_nodelay(true))
+    }
+
+    /// Reads into `scratch`; 0 is the end.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(scratch);
+        let polled = match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
+            Self::Gone => Poll::Ready(Ok(())),
+        };
+        polled.map_ok(|()| buffer.filled().len())
+    }
+
+    /// Writes as much of `outbox` as the socket takes, many frames at once.
+    pub(crate) fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        outbox: &mut Outbox,
+        now: Moment,
+    ) -> io::Result<Wrote> {
+        let mut bytes = 0;
+        while !outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = outbox.slices(&mut slices);
+            match self.poll_write(cx, &slices[..count]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => {
+                    bytes += written;
+                    outbox.advance(written, now);
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(Wrote { bytes, blocked: true }),
+            }
+        }
+        let blocked = self.poll_flush(cx)?.is_pending();
+        Ok(Wrote { bytes, blocked })
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match (self, slices) {
+            (Self::Tcp(stream), [one]) => Pin::new(stream).poll_write(cx, one),
+            (Self::Tcp(stream), _) => Pin::new(stream).poll_write_vectored(cx, slices),
+            (Self::Tls(stream), _) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
+            (Self::Gone, _) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// TLS may hold records that the socket did not take.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        match self {
+            Self::Tls(stream) => match Pin::new(&mut **stream).poll_flush(cx) {
+                Poll::Ready(flushed) => flushed.map(Poll::Ready),
+                Poll::Pending => Ok(Poll::Pending),
+            },
+            Self::Tcp(_) | Self::Gone => Ok(Poll::Ready(())),
+        }
+    }
+
+    /// Says that nothing more comes; the peer's side stays open.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Closes the socket and lets the kernel forget it, with whatever it still holds: a peer that
+    /// takes nothing would keep that alive for minutes.
+    pub(crate) fn abort(&mut self) {
+        if let Some(stream) = self.tcp()
+            && let Err(error) = stream.set_zero_linger()
+        {
+            tracing::debug!(%error, "a socket keeps its unsent bytes");
+        }
+        *self = Self::Gone;
+    }
+
+    /// Closes the socket.
+    pub(crate) fn close(&mut self) {
+        *self = Self::Gone;
+    }
+}

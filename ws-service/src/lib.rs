@@ -1,0 +1,45 @@
+//! The ws-service: it holds sockets, as actors.
+//!
+//! A [`WsService`] is put together by its [builder](WsService::builder) and runs until it is told to
+//! stop. Its sockets speak Socket.IO 5 over Engine.IO 4 on WebSockets. What they emit goes to the
+//! routes of [`router_core`]; what other processes say comes to its observers, which relay it to the
+//! sockets of the node.
+//!
+//! How a message travels:
+//!
+//! | step | module |
+//! |---|---|
+//! | a TCP connection is accepted, its HTTP request read | `listener` |
+//! | the request to upgrade is judged, the socket taken over | `upgrade` |
+//! | bytes become messages, messages go into the protocol | `connection::receive`, `connection::protocol` |
+//! | an event finds its handler, the handler its acknowledgement | `connection::dispatch` |
+//! | an event for many sockets is encoded once, one message to each thread | `hub` |
+//! | a thread walks its sockets and writes each outbox at once | `shard` |
+//!
+//! Everything that decides is a state machine without clock, socket or actor: `connection::protocol`
+//! and `auth`, the outbox, the bucket, the timers and the wheel.
+
+mod bounds;
+mod builder;
+mod clock;
+mod connection;
+mod drain;
+mod hub;
+mod listener;
+mod memory;
+mod nsps;
+mod origins;
+mod proxies;
+mod respond;
+mod service;
+mod session_end;
+mod shard;
+mod shared;
+mod unconfirmed;
+mod upgrade;
+
+pub use builder::{BuildError, Builder};
+pub use nsps::Auth;
+pub use origins::Origins;
+pub use proxies::{TrustedProxy, TrustedProxyError};
+pub use service::{Handle, RunError, WsService};

@@ -1,0 +1,163 @@
+//! The listener: worker threads with an HTTP service each, and the App for plain requests.
+//!
+//! actix-server accepts and spreads connections over threads. Its own handling of signals is off and
+//! its bound on connections lifted: both are ours (the drain, and the bound on unconfirmed sockets).
+
+use std::{io, net::TcpListener, rc::Rc, sync::Arc};
+
+use actix_http::HttpService;
+use actix_rt::net::TcpStream;
+use actix_server::{Server, ServerBuilder};
+use actix_service::{ServiceFactory, map_config};
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::{
+    App, HttpRequest, HttpResponse,
+    dev::{AppConfig, ServiceRequest, ServiceResponse},
+    http::StatusCode,
+    web::{self, ServiceConfig},
+};
+use wire::engine::{OpenError, OpenRequest};
+
+use crate::{
+    shard::Shard,
+    shared::Shared,
+    upgrade::{self, Upgrade},
+};
+
+/// A function that adds routes to the App of each thread.
+pub(crate) type Configure = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+
+/// What the listener is made of.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) workers: Option<usize>,
+    pub(crate) tls: Option<rustls::ServerConfig>,
+    pub(crate) http: Vec<Configure>,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// The server. It accepts from its first poll on.
+    pub(crate) fn serve(self, shared: &Arc<Shared>) -> io::Result<Server> {
+        let mut server = Server::build()
+            .disable_signals()
+            .max_concurrent_connections(usize::MAX - 1)
+            .shutdown_timeout(1);
+        if let Some(workers) = self.workers {
+            server = server.workers(workers);
+        }
+        let http: Arc<[Configure]> = self.http.into();
+        let shared = Arc::clone(shared);
+        let server = match self.tls {
+            None => plain(server, self.socket, shared, http)?,
+            Some(tls) => secure(server, self.socket, shared, http, tls)?,
+        };
+        Ok(server.run())
+    }
+}
+
+fn plain(
+    server: ServerBuilder,
+    socket: TcpListener,
+    shared: Arc<Shared>,
+    http: Arc<[Configure]>,
+) -> io::Result<ServerBuilder> {
+    server.listen("whisk-ws", socket, move || {
+        let shard = begin(&shared);
+        HttpService::build()
+            .client_request_timeout(shared.rules.bounds.request_timeout)
+            .upgrade(Upgrade::<TcpStream>::new(shard))
+            .h1(map_config(app(Arc::clone(&shared), Arc::clone(&http)), |()| AppConfig::default()))
+            .tcp()
+    })
+}
+
+fn secure(
+    server: ServerBuilder,
+    socket: TcpListener,
+    shared: Arc<Shared>,
+    http: Arc<[Configure]>,
+    tls: rustls::ServerConfig,
+) -> io::Result<ServerBuilder> {
+    server.listen("whisk-ws", socket, move || {
+        let shard = begin(&shared);
+        HttpService::build()
+            .client_request_timeout(shared.rules.bounds.request_timeout)
+            .upgrade(Upgrade::<TlsStream<TcpStream>>::new(shard))
+            .h1(map_config(app(Arc::clone(&shared), Arc::clone(&http)), |()| AppConfig::default()))
+            .rustls_0_23(tls.clone())
+    })
+}
+
+/// Begins a thread: its shard, and on the first one the observers.
+fn begin(shared: &Arc<Shared>) -> Rc<Shard> {
+    let shard = Shard::start(shared);
+    shared.observe_here();
+    shard
+}
+
+/// The App for plain requests.
+fn app(
+    shared: Arc<Shared>,
+    http: Arc<[Configure]>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::from(shared))
+        // First, so that a program may put a page of its own at `/`.
+        .configure(|cfg| http.iter().for_each(|configure| configure(cfg)))
+        .route("/", web::get().to(banner))
+        .route("/healthz", web::get().to(healthz))
+        .route("/readyz", web::get().to(readyz))
+        .route(upgrade::PATH, web::route().to(transport))
+        .route("/socket.io/", web::route().to(transport))
+}
+
+async fn banner(shared: web::Data<Shared>) -> String {
+    format!("Whisk {}\n", shared.rules.node)
+}
+
+/// The process lives.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Messages reach this node, and new sockets are welcome.
+async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
+    let readiness = *shared.readiness.borrow();
+    let body = serde_json::json!({
+        "ready": shared.is_ready(),
+        "lease": readiness.lease,
+        "bus": readiness.bus,
+        "draining": shared.drain.is_draining(),
+    });
+    let mut response =
+        if shared.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(body)
+}
+
+/// A request at the sockets' path that asks for no upgrade: with the errors of the reference server.
+async fn transport(request: HttpRequest) -> HttpResponse {
+    let error = match OpenRequest::parse(request.query_string()) {
+        Err(error) => error,
+        Ok(open) => match open.check(request.method().as_str(), false) {
+            Err(error) => error,
+            // Long-polling is no transport of this service.
+            Ok(()) => OpenError::UnknownTransport,
+        },
+    };
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    HttpResponse::build(status).content_type("application/json").body(error.body())
+}

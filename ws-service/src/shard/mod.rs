@@ -1,0 +1,400 @@
+//! A shard: one worker thread's sockets, and the one way in which messages reach them.
+//!
+//! Other threads tell it things through one bounded queue. Frames arrive finished; the shard walks
+//! its own sockets, without locks or atomics but for the frames' reference counts, and pushes them
+//! into outboxes. When it has taken what waited in its queue, it writes each outbox that changed,
+//! all frames of a socket in one write.
+//!
+//! It is touched by its own thread only: by its actor, and by the connections' tasks. Nothing of it
+//! is borrowed while user code runs.
+
+mod actor;
+pub(crate) mod message;
+pub(crate) mod table;
+pub(crate) mod wheel;
+
+use std::{
+    cell::{Cell, RefCell, RefMut},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Waker},
+};
+
+use bytes::Bytes;
+use router_core::id::random_u64;
+use tokio::sync::mpsc;
+
+use self::{
+    message::ShardMessage,
+    table::{LocalSocket, Table},
+    wheel::{ConnectionKey, Wheel, tick_of},
+};
+use crate::{
+    clock::{Moment, millis},
+    connection::{
+        effect::Effect,
+        link::{Link, Notice},
+        outbox::{Class, Pushed},
+        stream::Stream,
+        timers::Timer,
+    },
+    shared::Shared,
+};
+
+/// Messages that are taken from the queue before what they changed is written.
+const ROUND: usize = 256;
+
+/// Bytes that one read takes at most. One buffer serves all connections of the thread.
+const SCRATCH: usize = 64 * 1024;
+
+/// One worker thread's sockets.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    /// Its number on the node.
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    /// How many admitted sockets live here; the hub asks only shards that have some.
+    population: Arc<AtomicUsize>,
+    inbound: RefCell<mpsc::Receiver<ShardMessage>>,
+    pub(crate) table: RefCell<Table>,
+    wheel: RefCell<Wheel>,
+    /// Links whose outbox changed since they were written last.
+    dirty: RefCell<Vec<Rc<Link>>>,
+    scratch: RefCell<Box<[u8]>>,
+    effects: RefCell<Vec<Effect>>,
+    now: Cell<Moment>,
+    next_key: Cell<ConnectionKey>,
+    counts: Counts,
+}
+
+/// What a shard counted since it last told the node, so that no message costs an atomic of its own.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Change of the bytes that wait in outboxes.
+    waiting: Cell<i64>,
+    messages: Cell<u64>,
+    written: Cell<u64>,
+    dropped: Cell<u64>,
+}
+
+fn add<T: Copy + std::ops::Add<Output = T>>(count: &Cell<T>, more: T) {
+    count.set(count.get() + more);
+}
+
+impl Shard {
+    /// Begins a shard on this thread.
+    pub(crate) fn start(shared: &Arc<Shared>) -> Rc<Self> {
+        let (index, population, inbound) = shared.hub.add_shard(shared.rules.bounds.shard_queue);
+        let now = shared.clock.now();
+        let shard = Rc::new(Self {
+            index,
+            shared: Arc::clone(shared),
+            population,
+            inbound: RefCell::new(inbound),
+            table: RefCell::default(),
+            wheel: RefCell::new(Wheel::new(now)),
+            dirty: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            effects: RefCell::default(),
+            now: Cell::new(now),
+            next_key: Cell::new(1),
+            counts: Counts::default(),
+        });
+        actor::start(Rc::clone(&shard));
+        shard
+    }
+
+    /// Reads the clock, once for a round of work.
+    pub(crate) fn read_clock(&self) -> Moment {
+        self.now.set(self.shared.clock.now());
+        self.now.get()
+    }
+
+    /// The time of this round.
+    pub(crate) fn now(&self) -> Moment {
+        self.now.get()
+    }
+
+    /// The buffer that reads go through.
+    pub(crate) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
+        self.scratch.borrow_mut()
+    }
+
+    /// A list for effects, to be given back.
+    pub(crate) fn take_effects(&self) -> Vec<Effect> {
+        self.effects.take()
+    }
+
+    /// Takes the list back, for the next one.
+    pub(crate) fn keep_effects(&self, mut effects: Vec<Effect>) {
+        effects.clear();
+        self.effects.replace(effects);
+    }
+
+    // -- connections and sockets
+
+    /// A connection comes to live here.
+    pub(crate) fn add_link(&self, stream: Stream) -> Rc<Link> {
+        let key = self.next_key.get();
+        self.next_key.set(key.wrapping_add(1));
+        let link = Rc::new(Link::new(key, stream));
+        self.table.borrow_mut().add_link(Rc::clone(&link));
+        if self.shared.drain.is_draining() {
+            self.drain(&link);
+        }
+        link
+    }
+
+    /// A connection is over.
+    pub(crate) fn remove_link(&self, link: &Link) {
+        self.table.borrow_mut().remove_link(link.key);
+        self.forget_waiting(link);
+        self.report();
+    }
+
+    /// A socket is admitted.
+    pub(crate) fn add_socket(&self, socket: &Rc<LocalSocket>) {
+        self.table.borrow_mut().add(socket);
+        self.population.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A socket goes.
+    pub(crate) fn remove_socket(&self, socket: &Rc<LocalSocket>) {
+        self.table.borrow_mut().remove(socket);
+        self.population.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    // -- messages out
+
+    /// Takes what other threads told, at most [`ROUND`] messages. Returns whether more may wait.
+    fn pump(&self, cx: &mut Context<'_>) -> Pumped {
+        for _ in 0..ROUND {
+            // The borrow ends before the message is looked at.
+            let polled = self.inbound.borrow_mut().poll_recv(cx);
+            match polled {
+                std::task::Poll::Ready(Some(message)) => self.take(message),
+                std::task::Poll::Ready(None) => return Pumped::Over,
+                std::task::Poll::Pending => return Pumped::All,
+            }
+        }
+        Pumped::Some
+    }
+
+    /// Takes what was told until now: what a handler emitted leaves before its acknowledgement.
+    pub(crate) fn catch_up(&self) {
+        let waiting = self.inbound.borrow().len();
+        for _ in 0..waiting {
+            let Ok(message) = self.inbound.borrow_mut().try_recv() else { break };
+            self.take(message);
+        }
+    }
+
+    fn take(&self, message: ShardMessage) {
+        match message {
+            ShardMessage::Deliver { to, frame, volatile } => {
+                let class = if volatile { Class::Volatile } else { Class::Message };
+                let table = self.table.borrow();
+                table.walk(&to, |socket| self.send(&socket.link, &frame, class));
+            }
+            ShardMessage::Disconnect { who, reason } => {
+                for socket in self.table.borrow().chosen(&who) {
+                    let (key, reason) = (socket.key, reason.clone());
+                    socket.link.notify(Notice::Disconnect { key, reason });
+                }
+            }
+            ShardMessage::Drain => {
+                let table = self.table.borrow();
+                table.links().for_each(|link| self.drain(link));
+            }
+        }
+    }
+
+    /// Queues a frame to one connection. It is written at the end of the round.
+    pub(crate) fn send(&self, link: &Rc<Link>, frame: &Bytes, class: Class) {
+        if link.closed.get() && class != Class::Farewell {
+            return;
+        }
+        let bounds = &self.shared.rules.bounds;
+        let mut pushed = link.push(frame, class, bounds, self.now());
+        if pushed != Pushed::Queued && !link.blocked.get() {
+            // Only this round was too much at once; the socket may well take it.
+            self.flush(link);
+            pushed = link.push(frame, class, bounds, self.now());
+        }
+        match pushed {
+            Pushed::Queued => {
+                add(&self.counts.waiting, frame.len() as i64);
+                add(&self.counts.messages, 1);
+                if !link.dirty.replace(true) {
+                    self.dirty.borrow_mut().push(Rc::clone(link));
+                }
+            }
+            Pushed::Dropped => add(&self.counts.dropped, 1),
+            Pushed::Full => self.give_up(link, "outbox_hard"),
+        }
+    }
+
+    /// A socket that does not take what it is sent gets nothing more.
+    pub(crate) fn give_up(&self, link: &Link, limit: &'static str) {
+        if !link.closed.replace(true) {
+            link.notify(Notice::Slow(limit));
+        }
+        self.forget_waiting(link);
+    }
+
+    fn forget_waiting(&self, link: &Link) {
+        add(&self.counts.waiting, -(link.drop_waiting() as i64));
+    }
+
+    /// Writes every outbox that changed in this round, and tells the node what was counted.
+    pub(crate) fn flush_dirty(&self) {
+        let mut dirty = self.dirty.take();
+        for link in dirty.drain(..) {
+            if link.dirty.get() && !link.blocked.get() {
+                self.flush(&link);
+            }
+            link.dirty.set(false);
+        }
+        // The list's memory is used again, unless somebody began a new one meanwhile.
+        if self.dirty.borrow().is_empty() {
+            self.dirty.replace(dirty);
+        }
+        self.report();
+    }
+
+    fn flush(&self, link: &Link) {
+        // Nobody is woken: where the socket is full, the connection's task asks again for itself.
+        let mut cx = Context::from_waker(Waker::noop());
+        if self.write(link, &mut cx).is_err() {
+            link.notify(Notice::Broken);
+        } else if link.blocked.get() {
+            link.wake();
+        }
+    }
+
+    /// Writes one outbox as far as its socket takes it.
+    pub(crate) fn write(&self, link: &Link, cx: &mut Context<'_>) -> std::io::Result<()> {
+        link.dirty.set(false);
+        let wrote = link.write(cx, self.now())?;
+        add(&self.counts.waiting, -(wrote.bytes as i64));
+        add(&self.counts.written, wrote.bytes as u64);
+        if wrote.blocked
+            && !link.timers.borrow().is_set(Timer::Stall)
+            && let Some(at) = link.stalls_at(&self.shared.rules.bounds)
+        {
+            self.set_timer(link, Timer::Stall, at);
+        }
+        Ok(())
+    }
+
+    /// Tells the node what was counted since the last time.
+    pub(crate) fn report(&self) {
+        let metrics = &self.shared.services.metrics;
+        let (messages, written) = (self.counts.messages.take(), self.counts.written.take());
+        if messages > 0 {
+            metrics.messages_out.inc_by(messages);
+        }
+        if written > 0 {
+            metrics.bytes_out.inc_by(written);
+        }
+        let dropped = self.counts.dropped.take();
+        if dropped > 0 {
+            metrics.volatile_dropped.inc_by(dropped);
+            metrics.limit("outbox_soft");
+        }
+        let waiting = self.counts.waiting.take();
+        if waiting != 0 {
+            metrics.outbox_bytes.inc_by(waiting);
+            let over = self.shared.waiting.add(waiting);
+            if over > 0 {
+                self.shed(over);
+            }
+        }
+    }
+
+    /// Gives up the connections for which most bytes wait, until `over` bytes are free. The other
+    /// shards do the same at their own reports, if it is still needed.
+    fn shed(&self, over: i64) {
+        let mut by_size: Vec<(usize, Rc<Link>)> = {
+            let table = self.table.borrow();
+            let waiting = table.links().map(|link| (link.waiting(), link));
+            waiting.filter(|(bytes, _)| *bytes > 0).map(|(n, link)| (n, Rc::clone(link))).collect()
+        };
+        by_size.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        let mut freed = 0;
+        for (bytes, link) in by_size {
+            if freed >= over {
+                break;
+            }
+            self.give_up(&link, "outbox_total_percent");
+            freed += bytes as i64;
+        }
+        // Told at once, so that other shards do not free the same bytes again.
+        let waiting = self.counts.waiting.take();
+        self.shared.services.metrics.outbox_bytes.inc_by(waiting);
+        self.shared.waiting.add(waiting);
+    }
+
+    // -- timers
+
+    /// Sets a connection's timer.
+    pub(crate) fn set_timer(&self, link: &Link, timer: Timer, at: Moment) {
+        link.timers.borrow_mut().set(timer, at);
+        self.schedule(link);
+    }
+
+    fn schedule(&self, link: &Link) {
+        let Some(next) = link.timers.borrow().next() else { return };
+        let tick = tick_of(next);
+        let scheduled = link.scheduled.get();
+        // Called too early it is entered again; what may not happen is to be called too late.
+        if scheduled == 0 || tick < scheduled {
+            link.scheduled.set(self.wheel.borrow_mut().insert(link.key, tick));
+        }
+    }
+
+    /// Turns the wheel and tells connections what is due.
+    fn turn_wheel(&self) {
+        let now = self.read_clock();
+        let mut due = Vec::new();
+        self.wheel.borrow_mut().turn(now, &mut due);
+        let this_tick = now.0 / millis(wheel::TICK);
+        for key in due {
+            let Some(link) = self.table.borrow().link(key).cloned() else { continue };
+            if link.scheduled.get() > this_tick {
+                continue;
+            }
+            link.scheduled.set(0);
+            loop {
+                // The borrow ends before the connection is told.
+                let expired = link.timers.borrow_mut().expired(now);
+                let Some(timer) = expired else { break };
+                link.notify(Notice::Timer(timer));
+            }
+            self.schedule(&link);
+        }
+    }
+
+    /// Gives a connection its moment in the drain: somewhere in the first part of the window, so
+    /// that no storm of reconnecting clients is made and handlers have time to finish.
+    fn drain(&self, link: &Link) {
+        let spread = millis(self.shared.drain.window()) / 5 * 4;
+        let now = self.shared.clock.now();
+        let at = Moment(now.0 + random_u64() % (spread + 1));
+        self.set_timer(link, Timer::Reconnect, at);
+    }
+}
+
+/// How much of the queue was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pumped {
+    /// All that was there.
+    All,
+    /// A full round; more may be there.
+    Some,
+    /// All, and nothing ever comes again.
+    Over,
+}

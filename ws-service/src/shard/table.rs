@@ -1,0 +1,197 @@
+//! The sockets of one shard, by everything that they are looked up by. Touched by one thread only.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+};
+
+use bytestring::ByteString;
+use router_core::{
+    TenantId,
+    session::SessionId,
+    socket::{DisconnectReason, Recipients, SocketInfo},
+};
+
+use super::{message::Target, wheel::ConnectionKey};
+use crate::connection::{effect::SocketKey, link::Link};
+
+/// An admitted socket of this shard.
+#[derive(Debug)]
+pub(crate) struct LocalSocket {
+    pub(crate) info: Arc<SocketInfo>,
+    pub(crate) link: Rc<Link>,
+    pub(crate) key: SocketKey,
+    /// How far its entry into the session's document and the user's hooks is.
+    pub(crate) entry: RefCell<Entry>,
+    /// Where it stands in the list of its nsp.
+    place: Cell<usize>,
+}
+
+/// The background work of a socket's coming and going, which must not overtake itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is being done.
+    Entering,
+    /// It is done; leaving may begin at once.
+    Entered,
+    /// The socket left before it was done: whoever does it goes on with the leaving.
+    Left(DisconnectReason),
+}
+
+/// The connections and sockets of one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    links: HashMap<ConnectionKey, Rc<Link>>,
+    by_tid: HashMap<TenantId, Rc<LocalSocket>>,
+    by_nsp: HashMap<ByteString, Vec<Rc<LocalSocket>>>,
+    by_session: HashMap<SessionId, Vec<Rc<LocalSocket>>>,
+}
+
+impl LocalSocket {
+    pub(crate) fn new(info: Arc<SocketInfo>, link: Rc<Link>, key: SocketKey) -> Rc<Self> {
+        let entry = RefCell::new(Entry::Entering);
+        Rc::new(Self { info, link, key, entry, place: Cell::new(0) })
+    }
+}
+
+impl Table {
+    /// A connection came.
+    pub(crate) fn add_link(&mut self, link: Rc<Link>) {
+        self.links.insert(link.key, link);
+    }
+
+    /// A connection went.
+    pub(crate) fn remove_link(&mut self, key: ConnectionKey) {
+        self.links.remove(&key);
+    }
+
+    /// The connection of this key, if it is still here.
+    pub(crate) fn link(&self, key: ConnectionKey) -> Option<&Rc<Link>> {
+        self.links.get(&key)
+    }
+
+    /// All connections.
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Rc<Link>> {
+        self.links.values()
+    }
+
+    /// A socket is admitted.
+    pub(crate) fn add(&mut self, socket: &Rc<LocalSocket>) {
+        if let Some(tid) = socket.info.address.tid() {
+            self.by_tid.insert(tid.clone(), Rc::clone(socket));
+        }
+        let of_nsp = self.by_nsp.entry(socket.info.nsp.clone()).or_default();
+        socket.place.set(of_nsp.len());
+        of_nsp.push(Rc::clone(socket));
+        if let Some(sid) = &socket.info.sid {
+            // Most sessions have one socket.
+            let of_session = self.by_session.entry(sid.clone());
+            of_session.or_insert_with(|| Vec::with_capacity(1)).push(Rc::clone(socket));
+        }
+    }
+
+    /// A socket goes.
+    pub(crate) fn remove(&mut self, socket: &Rc<LocalSocket>) {
+        if let Some(tid) = socket.info.address.tid() {
+            self.by_tid.remove(tid);
+        }
+        if let Some(of_nsp) = self.by_nsp.get_mut(&socket.info.nsp) {
+            let place = socket.place.get();
+            if of_nsp.get(place).is_some_and(|there| Rc::ptr_eq(there, socket)) {
+                of_nsp.swap_remove(place);
+                if let Some(moved) = of_nsp.get(place) {
+                    moved.place.set(place);
+                }
+            }
+        }
+        if let Some(sid) = &socket.info.sid
+            && let Some(of_session) = self.by_session.get_mut(sid)
+        {
+            of_session.retain(|there| !Rc::ptr_eq(there, socket));
+            if of_session.is_empty() {
+                self.by_session.remove(sid);
+            }
+        }
+    }
+
+    /// Calls `visit` for each socket that a frame is for.
+    pub(crate) fn walk(&self, to: &Target, mut visit: impl FnMut(&Rc<LocalSocket>)) {
+        match to {
+            Target::Socket(tid) => self.by_tid.get(tid).into_iter().for_each(visit),
+            Target::Nsp(nsp) => self.by_nsp.get(nsp).into_iter().flatten().for_each(visit),
+            Target::Session(sid, nsp) => {
+                for socket in self.by_session.get(sid).into_iter().flatten() {
+                    if socket.info.nsp == *nsp {
+                        visit(socket);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sockets that are meant, in whatever nsp.
+    pub(crate) fn chosen(&self, who: &Recipients) -> Vec<Rc<LocalSocket>> {
+        match who {
+            Recipients::Socket(tid) => self.by_tid.get(tid).cloned().into_iter().collect(),
+            Recipients::Nsp(nsp) => self.by_nsp.get(nsp).cloned().unwrap_or_default(),
+            Recipients::Session(sid) => self.by_session.get(sid).cloned().unwrap_or_default(),
+            // A way to name sockets that this service does not know names none of its own.
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use router_core::session::UserId;
+
+    use super::*;
+    use crate::connection::stream::Stream;
+
+    fn socket(tid: &str, nsp: &'static str, sid: &str) -> Rc<LocalSocket> {
+        let info = SocketInfo {
+            address: format!("ws/1/{tid}").parse().unwrap(),
+            nsp: ByteString::from_static(nsp),
+            sid: Some(SessionId::from_signed(sid.to_owned())),
+            user_id: UserId::new("7"),
+        };
+        LocalSocket::new(Arc::new(info), Rc::new(Link::new(1, Stream::Gone)), 1)
+    }
+
+    fn walked(table: &Table, to: &Target) -> Vec<String> {
+        let mut found = Vec::new();
+        table.walk(to, |socket| found.push(socket.info.address.tid().unwrap().to_string()));
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn sockets_are_found_by_each_name_and_forgotten_by_all() {
+        let mut table = Table::default();
+        let sockets = [
+            socket("a", "/", "one"),
+            socket("b", "/", "one"),
+            socket("c", "/x", "one"),
+            socket("d", "/", "two"),
+        ];
+        sockets.iter().for_each(|socket| table.add(socket));
+        let root = Target::Nsp("/".into());
+        let session = Target::Session(SessionId::from_signed("one"), "/".into());
+        assert_eq!(walked(&table, &root), ["a", "b", "d"]);
+        assert_eq!(walked(&table, &session), ["a", "b"]);
+        assert_eq!(walked(&table, &Target::Socket("c".parse().unwrap())), ["c"]);
+        let of_session = Recipients::Session(SessionId::from_signed("one"));
+        assert_eq!(table.chosen(&of_session).len(), 3);
+
+        table.remove(&sockets[0]);
+        table.remove(&sockets[0]);
+        assert_eq!(walked(&table, &root), ["b", "d"]);
+        table.remove(&sockets[3]);
+        table.remove(&sockets[1]);
+        table.remove(&sockets[2]);
+        assert!(walked(&table, &root).is_empty());
+        assert!(table.by_session.is_empty() && table.by_tid.is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! What all threads of a service share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use router_core::{
+    Incarnation,
+    handler::Services,
+    node::Readiness,
+    observer::{Inbox, ObserverSet},
+    route::Router,
+    session::Confirmer,
+};
+use tokio::sync::watch;
+
+use crate::{
+    clock::Clock, connection::protocol::Rules, drain::Drain, hub::Hub, memory::Waiting,
+    origins::Origins, proxies::TrustedProxy, unconfirmed::Unconfirmed,
+};
+
+/// One service, as its threads see it.
+pub(crate) struct Shared {
+    pub(crate) rules: Rules,
+    pub(crate) clock: Clock,
+    pub(crate) router: Router,
+    pub(crate) services: Arc<Services>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) confirmer: Confirmer,
+    pub(crate) incarnation: Option<Incarnation>,
+    pub(crate) readiness: watch::Receiver<Readiness>,
+    pub(crate) origins: Origins,
+    pub(crate) proxies: Vec<TrustedProxy>,
+    pub(crate) unconfirmed: Arc<Unconfirmed>,
+    pub(crate) waiting: Waiting,
+    pub(crate) drain: Drain,
+    pub(crate) observers: Arc<ObserverSet>,
+    /// Taken by the thread that runs the observers.
+    pub(crate) inbox: Mutex<Option<Inbox>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("node", &self.rules.node).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Whether new sockets are welcome.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.drain.is_draining() && self.readiness.borrow().is_ready()
+    }
+
+    /// Runs the observers on this thread, if no other does. Their futures need not be `Send`.
+    pub(crate) fn observe_here(&self) {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(inbox) = inbox {
+            let (observers, services) = (Arc::clone(&self.observers), Arc::clone(&self.services));
+            actix_rt::spawn(inbox.observe(observers, services));
+        }
+    }
+}
+
+/// A connection that is open; counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Open {
+    of: Arc<Shared>,
+}
+
+impl Open {
+    pub(crate) fn new(of: &Arc<Shared>) -> Self {
+        of.drain.enter();
+        of.services.metrics.connections.inc();
+        Self { of: Arc::clone(of) }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.of.services.metrics.connections.dec();
+        self.of.drain.leave();
+    }
+}

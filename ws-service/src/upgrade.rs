@@ -1,0 +1,192 @@
+//! The upgrade service: takes a socket over from the HTTP service, or refuses it.
+//!
+//! Every request that asks for an upgrade comes here, whatever its path, and the HTTP service is
+//! done with it: answers are written by hand. An accepted socket goes to a connection actor on the
+//! same thread and this service returns at once, so that the HTTP service's buffers are freed.
+
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    future::{Ready, ready},
+    marker::PhantomData,
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use actix_codec::Framed;
+use actix_http::{HttpMessage as _, Request, Response, body::BoxBody, h1, header::HeaderMap};
+use actix_service::{Service, ServiceFactory};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+use wire::{
+    engine::{OpenError, OpenRequest},
+    ws::handshake::UpgradeRequest,
+};
+
+use crate::{
+    connection::{Connection, stream::Stream},
+    proxies::client_address,
+    respond::Answer,
+    shard::Shard,
+    shared::Shared,
+    unconfirmed::Permit,
+};
+
+/// Where sockets connect, as every Socket.IO client has it by default.
+pub(crate) const PATH: &str = "/socket.io";
+
+/// Makes the upgrade service of a thread, and is it.
+#[derive(Debug)]
+pub(crate) struct Upgrade<Io> {
+    shard: Rc<Shard>,
+    io: PhantomData<fn(Io)>,
+}
+
+impl<Io> Upgrade<Io> {
+    /// The service of the thread that `shard` lives on.
+    pub(crate) fn new(shard: Rc<Shard>) -> Self {
+        Self { shard, io: PhantomData }
+    }
+}
+
+/// An error that does not happen: every refusal is an answer.
+#[derive(Debug)]
+pub(crate) struct Never(Infallible);
+
+impl std::fmt::Display for Never {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {}
+    }
+}
+
+impl From<Never> for Response<BoxBody> {
+    fn from(never: Never) -> Self {
+        match never.0 {}
+    }
+}
+
+type Upgraded<Io> = (Request, Framed<Io, h1::Codec>);
+
+impl<Io> ServiceFactory<Upgraded<Io>> for Upgrade<Io>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Into<Stream> + 'static,
+{
+    type Response = ();
+    type Error = Never;
+    type Config = ();
+    type Service = Self;
+    type InitError = ();
+    type Future = Ready<Result<Self, ()>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        ready(Ok(Self::new(Rc::clone(&self.shard))))
+    }
+}
+
+impl<Io> Service<Upgraded<Io>> for Upgrade<Io>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Into<Stream> + 'static,
+{
+    type Response = ();
+    type Error = Never;
+    type Future = LocalBoxFuture<'static, Result<(), Never>>;
+
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<Result<(), Never>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&self, (request, framed): Upgraded<Io>) -> Self::Future {
+        let parts = framed.into_parts();
+        match judge(&self.shard.shared, &request) {
+            Ok((response, permit)) => {
+                let stream: Stream = parts.io.into();
+                if let Err(error) = stream.set_nodelay() {
+                    tracing::debug!(%error, "a socket's delay stays on");
+                }
+                // Nothing was written to this transport yet: HTTP answers in order, and a request
+                // that upgrades is its last.
+                Connection::start(&self.shard, stream, &response, parts.read_buf, permit);
+                Box::pin(ready(Ok(())))
+            }
+            Err(answer) => Box::pin(async move {
+                answer.write(parts.io).await;
+                Ok(())
+            }),
+        }
+    }
+}
+
+/// Decides about a request. The order is the reference server's where it has one; the origin comes
+/// before anything that costs memory.
+fn judge(shared: &Shared, request: &Request) -> Result<(Bytes, Permit), Answer> {
+    let headers = request.headers();
+    if request.path().trim_end_matches('/') != PATH {
+        return Err(Answer::NOT_FOUND);
+    }
+    let open = OpenRequest::parse(request.uri().query().unwrap_or_default())?;
+    let upgrade = joined(headers, "upgrade");
+    let accept = UpgradeRequest {
+        method: request.method().as_str(),
+        http_version: version(request),
+        upgrade: upgrade.as_deref(),
+        connection: joined(headers, "connection").as_deref(),
+        key: joined(headers, "sec-websocket-key").as_deref(),
+        version: joined(headers, "sec-websocket-version").as_deref(),
+    }
+    .check()?;
+    open.check(request.method().as_str(), true)?;
+    if open.sid.is_some() {
+        // Sessions that began by long-polling are not kept here, so there is none of that id.
+        return Err(OpenError::UnknownSession.into());
+    }
+    if !shared.origins.admit(joined(headers, "origin").as_deref()) {
+        return Err(OpenError::Forbidden.into());
+    }
+    if shared.drain.is_draining() {
+        return Err(Answer::UNAVAILABLE);
+    }
+    if shared.waiting.is_full() {
+        shared.services.metrics.limit("outbox_total_percent");
+        return Err(Answer::UNAVAILABLE);
+    }
+    let address = address(shared, request);
+    let permit = shared.unconfirmed.enter(address).map_err(|full| {
+        tracing::info!(%address, limit = full.0, "a socket is refused");
+        Answer::UNAVAILABLE
+    })?;
+    Ok((accept.response(), permit))
+}
+
+fn address(shared: &Shared, request: &Request) -> IpAddr {
+    // A peer that is gone already has no address; it counts as one.
+    let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+    let forwarded: Vec<&str> = request
+        .headers()
+        .get_all("x-forwarded-for")
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    client_address(&shared.proxies, peer, forwarded.into_iter())
+}
+
+/// All lines of a header, with commas between. A line that is no visible ASCII makes it unreadable,
+/// which no rule accepts.
+fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
+    let mut lines = headers.get_all(name).map(|line| line.to_str().unwrap_or("\u{fffd}"));
+    let first = lines.next()?;
+    let mut all = Cow::Borrowed(first);
+    for line in lines {
+        all = Cow::Owned(format!("{all},{line}"));
+    }
+    Some(all)
+}
+
+fn version(request: &Request) -> (u8, u8) {
+    match request.version() {
+        actix_http::Version::HTTP_09 => (0, 9),
+        actix_http::Version::HTTP_10 => (1, 0),
+        actix_http::Version::HTTP_11 => (1, 1),
+        _ => (2, 0),
+    }
+}

@@ -1,0 +1,109 @@
+//! Going away: nobody is cut off, and nobody comes in.
+
+use std::time::{Duration, Instant};
+
+use router_core::limits::Limits;
+use tokio::net::TcpStream;
+
+use crate::{
+    client::{Client, DEADLINE, PATH, exchange, request},
+    support::{Cluster, eventually, soon},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_socket_is_told_when_to_come_back_and_closed_within_the_window() {
+    let cluster = Cluster::new();
+    let window = Duration::from_secs(2);
+    let server =
+        cluster.serve_with(1, Limits::default(), |builder| builder.drain_window(window)).await;
+    let other = cluster.serve(2).await;
+    let mut neighbour = cluster.neighbour(&other).await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(cluster.client(&server).await);
+    }
+    let unconfirmed = Client::open(server.addr()).await;
+    let begun = Instant::now();
+    server.handle.stop();
+    eventually("the node is unready", async || !server.handle.is_ready()).await;
+    let mut moments = Vec::new();
+    for client in clients {
+        let (ended, at) = tokio::spawn(async move {
+            let ended = client.ended().await;
+            (ended, Instant::now())
+        })
+        .await
+        .unwrap();
+        assert_eq!(ended.code, Some(1012));
+        let told = ended.texts.last().unwrap();
+        let after = told.strip_prefix(r#"42["whisk.reconnect",{"after_ms":"#).unwrap();
+        let after: u64 = after.trim_end_matches("}]").parse().unwrap();
+        assert!(after <= 1_000);
+        moments.push(at.duration_since(begun));
+    }
+    assert_eq!(soon(unconfirmed.ended()).await.code, Some(1012));
+    assert!(moments.iter().all(|at| *at < window), "{moments:?}");
+    soon(server.task).await.unwrap().unwrap();
+    assert!(begun.elapsed() < window + Duration::from_secs(1));
+    assert!(TcpStream::connect(server.handle.local_addr()).await.is_err());
+    neighbour.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_comes_in_while_the_node_goes() {
+    let cluster = Cluster::new();
+    let configure =
+        |builder: ws_service::Builder| builder.drain_window(Duration::from_secs(5));
+    let gate = tokio::sync::Semaphore::new(0);
+    let server =
+        cluster.serve_with(1, Limits::default(), |b| configure(b).data(gate)).await;
+    // A handler that does not finish keeps the node until the end of its window.
+    let mut busy = cluster.client(&server).await;
+    busy.emit("test.wait", "").await;
+    eventually("it runs", async || server.metrics.events_in.get() == 1).await;
+    server.handle.stop();
+    eventually("the node is unready", async || !server.handle.is_ready()).await;
+    let mut late = TcpStream::connect(server.addr()).await.unwrap();
+    let (head, _) = exchange(&mut late, request(PATH, "").as_bytes()).await;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(head.contains("\r\nRetry-After: "), "{head}");
+    let mut probe = TcpStream::connect(server.addr()).await.unwrap();
+    let (head, _) = exchange(&mut probe, b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    let ended = tokio::time::timeout(DEADLINE, busy.ended()).await.unwrap();
+    assert_eq!(ended.code, Some(1012));
+    assert!(ended.texts.iter().any(|text| text.contains("whisk.reconnect")), "{ended:?}");
+    soon(server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_runs_is_acknowledged_before_its_socket_goes() {
+    use std::sync::Arc;
+
+    use router_core::{Data, RouteError, Routes};
+    use tokio::sync::Semaphore;
+
+    async fn hold(gate: Data<Arc<Semaphore>>) -> Result<&'static str, RouteError> {
+        gate.acquire().await.map_err(|_| RouteError::internal())?.forget();
+        Ok("finished")
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let cluster = Cluster::new();
+    let data = Arc::clone(&gate);
+    let server = cluster
+        .serve_with(1, Limits::default(), |builder| {
+            builder.drain_window(Duration::from_secs(8)).data(data).routes(|cfg: &mut Routes| {
+                cfg.route("held").on("hold", hold);
+            })
+        })
+        .await;
+    let mut client = cluster.client(&server).await;
+    let id = client.emit("held.hold", "").await;
+    eventually("it runs", async || server.metrics.events_in.get() == 1).await;
+    server.handle.stop();
+    client.event("whisk.reconnect").await;
+    gate.add_permits(1);
+    assert_eq!(client.ack(id).await, "finished");
+    assert_eq!(soon(client.ended()).await.code, Some(1012));
+    soon(server.task).await.unwrap().unwrap();
+}

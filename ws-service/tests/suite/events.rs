@@ -1,0 +1,136 @@
+//! Events, their handlers and their acknowledgements.
+
+use router_core::limits::{Limit, Limits};
+
+use crate::{
+    client::code,
+    support::{Cluster, eventually},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_handler_returns_is_the_acknowledgement() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut client = cluster.client(&server).await;
+    assert_eq!(client.ask("test.echo", r#"{"a":[1,2]}"#).await["a"][1], 2);
+    assert_eq!(client.ask("message", "").await, "root");
+    assert_eq!(client.ask("test.count", "").await["count"], 1);
+    assert_eq!(client.ask("test.count", "").await["count"], 2);
+    assert_eq!(server.metrics.events_in.get(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_without_a_handler_is_acknowledged_as_unknown() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut neighbour = cluster.neighbour(&server).await;
+    let mut client = cluster.client(&server).await;
+    for event in ["test.nothing", "nothing", "nothing.at.all", ""] {
+        assert_eq!(code(&client.ask(event, "1").await), "unknown_event", "{event}");
+    }
+    // Without an id nothing is sent, and the socket stays.
+    client.send(r#"42["nothing"]"#).await;
+    assert_eq!(client.ask("test.echo", "1").await, 1);
+    assert_eq!(server.metrics.events_unknown.get(), 5);
+    neighbour.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payload_that_does_not_fit_is_acknowledged_with_the_path_of_the_fault() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut neighbour = cluster.neighbour(&server).await;
+    let mut client = cluster.client(&server).await;
+    let ack = client.ask("test.lines", r#"{"lines":[1,"two"]}"#).await;
+    assert_eq!((code(&ack), &ack["error"]["path"]), ("bad_payload", &"lines[1]".into()));
+    assert_eq!(code(&client.ask("test.lines", "").await), "bad_payload");
+    assert_eq!(client.ask("test.lines", r#"{"lines":[1,2]}"#).await, 2);
+    neighbour.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_panics_is_acknowledged_and_the_socket_lives() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut neighbour = cluster.neighbour(&server).await;
+    let mut client = cluster.client(&server).await;
+    for _ in 0..3 {
+        assert_eq!(code(&client.ask("test.panic", "1").await), "internal");
+    }
+    assert_eq!(client.ask("test.echo", "1").await, 1);
+    assert_eq!(server.metrics.handler_panics.get(), 3);
+    neighbour.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_one_socket_run_in_order_and_one_at_a_time() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut client = cluster.client(&server).await;
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        ids.push(client.emit("test.ordered", &number.to_string()).await);
+    }
+    for (number, id) in ids.into_iter().enumerate() {
+        assert_eq!(client.ack(id).await, number);
+    }
+    let expected: Vec<String> =
+        (0..20).flat_map(|n| [format!("begin {n}"), format!("end {n}")]).collect();
+    assert_eq!(server.notes.all(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_handler_emitted_comes_before_its_acknowledgement() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut client = cluster.client(&server).await;
+    for _ in 0..50 {
+        let id = client.emit("test.emit_then_ack", "").await;
+        assert_eq!(client.text().await, r#"42["test.emitted",1]"#);
+        assert_eq!(client.text().await, format!(r#"43{id}["acknowledged"]"#));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_wait_are_bounded() {
+    let cluster = Cluster::new();
+    let limits = Limits { socket_queue: Limit::At(2), ..Limits::default() };
+    let gate = tokio::sync::Semaphore::new(0);
+    let server = cluster.serve_with(1, limits, |builder| builder.data(gate)).await;
+    let mut client = cluster.client(&server).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(client.emit("test.wait", "").await);
+    }
+    // One runs, two wait, and the fourth is told at once.
+    let refused = client.ack(ids[3]).await;
+    assert_eq!(code(&refused), "overloaded");
+    assert!(refused["error"]["retry_after_ms"].as_u64().unwrap() > 0);
+    assert_eq!(server.metrics.limit_hits("socket_queue"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binary_attachments_come_back() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut client = cluster.client(&server).await;
+    client.send(r#"451-9["test.echo",{"_placeholder":true,"num":0}]"#).await;
+    client.raw(&wire::ws::client::binary(&[1, 2, 3])).await;
+    assert_eq!(client.text().await, r#"461-9[{"_placeholder":true,"num":0}]"#);
+    let attachment = client.message().await.unwrap();
+    assert_eq!(attachment, wire::ws::Message::Binary(vec![1, 2, 3].into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_a_handler_disconnects_stays_away() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut neighbour = cluster.neighbour(&server).await;
+    let mut client = cluster.client(&server).await;
+    client.emit("test.kick", "").await;
+    let ended = client.ended().await;
+    assert_eq!(ended.code, Some(4100));
+    assert_eq!(ended.texts.last().unwrap(), "41");
+    eventually("only the neighbour is left", async || server.handle.hub().count() == 1).await;
+    neighbour.check().await;
+}

@@ -1,0 +1,84 @@
+//! The listener speaks TLS itself where it is configured to.
+
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use router_core::limits::Limits;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
+    pki_types::{PrivateKeyDer, ServerName},
+};
+
+use crate::{
+    client::{PATH, request},
+    support::Cluster,
+};
+
+type Stream = StreamOwned<ClientConnection, std::net::TcpStream>;
+
+fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Stream {
+    let tcp = std::net::TcpStream::connect(address).unwrap();
+    tcp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    StreamOwned::new(ClientConnection::new(config, name).unwrap(), tcp)
+}
+
+/// Reads until `needle` came.
+fn read_until(stream: &mut Stream, needle: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut piece = [0; 4096];
+    while !all.windows(needle.len()).any(|window| window == needle) {
+        let length = stream.read(&mut piece).unwrap();
+        assert_ne!(length, 0, "{:?}", String::from_utf8_lossy(&all));
+        all.extend_from_slice(&piece[..length]);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_over_tls_is_confirmed_and_gets_large_messages() {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = certified.cert.der().clone();
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server_config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let client_config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+
+    let cluster = Cluster::new();
+    let server =
+        cluster.serve_with(1, Limits::default(), |builder| builder.tls(server_config)).await;
+    let (address, token) = (server.addr(), cluster.fresh_token().await);
+    let said = tokio::task::spawn_blocking(move || {
+        let mut stream = connect(address, Arc::new(client_config));
+        stream.write_all(request(PATH, "").as_bytes()).unwrap();
+        read_until(&mut stream, b"\"maxPayload\":262144}");
+        let connect = format!(r#"40{{"ws_token":"{token}"}}"#);
+        stream.write_all(&wire::ws::client::text(&connect)).unwrap();
+        read_until(&mut stream, b"whisk.auth.accept");
+        let large = "x".repeat(200_000);
+        let event = format!(r#"421["test.echo","{large}"]"#);
+        stream.write_all(&wire::ws::client::text(&event)).unwrap();
+        let answer = read_until(&mut stream, b"x\"]");
+        stream.write_all(&wire::ws::client::close(wire::CloseCode::NORMAL, &"".into())).unwrap();
+        read_until(&mut stream, b"\x88\x02\x03\xe8");
+        answer.len()
+    })
+    .await
+    .unwrap();
+    assert!(said >= 200_000);
+}

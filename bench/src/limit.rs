@@ -17,7 +17,7 @@ const TOGETHER_MAX: usize = 64;
 
 /// How the limit program runs.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Bytes of one frame.
     #[arg(long)]
     frame_len: usize,
@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 /// Runs until its control connection closes. Prints both ports first.
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, serve(options))
 }

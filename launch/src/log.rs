@@ -1,5 +1,7 @@
 //! The log: structured lines on standard error.
 
+use std::io::IsTerminal;
+
 use router_core::config::{LogFormat, LogSection};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -21,7 +23,8 @@ pub enum LogError {
 /// [`LogError`] when the filter is wrong, or there is a log already.
 pub fn log_to_stderr(log: &LogSection) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(&log.filter)?;
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
     let registry = tracing_subscriber::registry().with(filter);
     match log.format {
         LogFormat::Json => registry.with(lines.json()).try_init()?,

@@ -134,8 +134,8 @@ describe('in four processes', () => {
     await until('the page is on another node', async () => {
       const now = await nodeOf(moved);
       return now !== undefined && Number(now) !== nid;
-    }, { deadline: 45_000 });
-    await node.assertExit({ code: 0 }, { deadline: 45_000 });
+    });
+    await node.assertExit({ code: 0 });
     await say(moved, 'drained');
     await hears(bystander, 'drained');
     await system.startNode(nid);

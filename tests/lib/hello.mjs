@@ -8,6 +8,7 @@ import { until } from './until.mjs';
 const QUICK = {
   WHISK_NODE__LEASE_TTL: '3s',
   WHISK_NODE__LEASE_RENEWAL: '500ms',
+  WHISK_DRAIN_WINDOW: '2s',
 };
 
 /** Whether a process says that it is ready. */
@@ -22,7 +23,7 @@ export async function startAlone({ env = {} } = {}) {
   const ws = wsPorts.map((port) => `127.0.0.1:${port}`).join(',');
   const program = start(bin('hello-world'), ['--port', `${webPort}`], {
     name: 'hello-world',
-    env: { WHISK_WS: ws, ...env },
+    env: { ...QUICK, WHISK_WS: ws, ...env },
   });
   for (const port of [webPort, ...wsPorts]) await until('it is ready', () => ready(port));
   return { program, webPort, wsPorts, url: `http://127.0.0.1:${webPort}`, stop: () => program.stop() };

@@ -1,6 +1,6 @@
 //! The command line and the configuration behind it.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use router_core::{
@@ -17,16 +17,16 @@ use serde::{Deserialize, Serialize};
 /// the bus.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
     #[command(flatten)]
-    pub common: Common,
+    pub(crate) common: Common,
 }
 
 /// One part of the system as a process of its own.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// The page and its sessions.
     Web(Web),
     /// One ws node, which holds sockets.
@@ -35,80 +35,101 @@ pub enum Command {
 
 /// What every form takes.
 #[derive(Debug, Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// A configuration file (TOML), beneath the environment (WHISK_…) and the flags.
     #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Print the configuration in force, with secrets masked, and stop.
     #[arg(long, global = true)]
-    pub print_config: bool,
+    pub(crate) print_config: bool,
     /// Where the processes meet: `memory:`, or a `redis://` URL.
     #[arg(long, global = true, value_name = "URL")]
-    pub bus: Option<String>,
+    pub(crate) bus: Option<String>,
     /// The address to listen on; 127.0.0.1 by default.
     #[arg(long, global = true)]
-    pub host: Option<IpAddr>,
+    pub(crate) host: Option<IpAddr>,
     /// The port to listen on; 8888 for the page by default, and the node id after 8889 for a node.
     #[arg(long, global = true)]
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 /// `web`
 #[derive(Debug, Args)]
-pub struct Web {
+pub(crate) struct Web {
     /// The ws nodes as browsers reach them, `host:port` between commas.
     #[arg(long, value_name = "HOST:PORT,…")]
-    pub ws: Option<String>,
+    pub(crate) ws: Option<String>,
 }
 
 /// `ws`
 #[derive(Debug, Args)]
-pub struct Ws {
+pub(crate) struct Ws {
     /// The node id; no two running nodes have the same.
     #[arg(long)]
-    pub nid: Option<u32>,
+    pub(crate) nid: Option<u32>,
     /// An origin whose pages may connect, `http://host:port`; may be given several times. By default
     /// the page of the first form.
     #[arg(long, value_name = "URL")]
-    pub origin: Vec<String>,
+    pub(crate) origin: Vec<String>,
 }
 
 /// What is configured.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Where the nodes are, `host:port`; for the page.
-    pub ws: List,
+    pub(crate) ws: List,
     /// Origins whose pages may connect; for a node.
-    pub origins: List,
+    pub(crate) origins: List,
+    /// The time in which a node that stops sends its sockets to others. 30 s.
+    #[serde(with = "humantime_serde")]
+    pub(crate) drain_window: Duration,
     /// `[node]`
-    pub node: NodeSection,
+    pub(crate) node: NodeSection,
     /// `[bus]`
-    pub bus: BusSection,
+    pub(crate) bus: BusSection,
     /// `[listen]`
-    pub listen: ListenSection,
+    pub(crate) listen: ListenSection,
     /// `[keys]`
-    pub keys: KeysSection,
+    pub(crate) keys: KeysSection,
     /// `[session]`
-    pub session: SessionSettings,
+    pub(crate) session: SessionSettings,
     /// `[limits]`
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// `[log]`
-    pub log: LogSection,
+    pub(crate) log: LogSection,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ws: List::default(),
+            origins: List::default(),
+            drain_window: Duration::from_secs(30),
+            node: NodeSection::default(),
+            bus: BusSection::default(),
+            listen: ListenSection::default(),
+            keys: KeysSection::default(),
+            session: SessionSettings::default(),
+            limits: Limits::default(),
+            // A first run shows where to click, and what is wrong, and no more.
+            log: LogSection { filter: "warn".to_owned(), ..LogSection::default() },
+        }
+    }
 }
 
 /// The port of the page.
-pub const WEB_PORT: u16 = 8888;
+pub(crate) const WEB_PORT: u16 = 8888;
 
 /// The port of the node `ws/0`; the others follow.
-pub const WS_PORT: u16 = 8889;
+pub(crate) const WS_PORT: u16 = 8889;
 
 /// How many nodes the form in one process has.
-pub const WS_NODES: u16 = 3;
+pub(crate) const WS_NODES: u16 = 3;
 
 impl Cli {
     /// Where the configuration comes from.
-    pub fn sources(&self) -> Sources {
+    pub(crate) fn sources(&self) -> Sources {
         let common = &self.common;
         let sources = Sources::new()
             .file(common.config.as_deref())
@@ -128,7 +149,7 @@ impl Cli {
 
 impl Config {
     /// Fills in what depends on the form that runs.
-    pub fn with_defaults(mut self, command: Option<&Command>) -> Self {
+    pub(crate) fn with_defaults(mut self, command: Option<&Command>) -> Self {
         if self.ws.is_empty() {
             self.ws = (0..WS_NODES).map(|n| format!("127.0.0.1:{}", WS_PORT + n)).collect();
         }
@@ -147,7 +168,7 @@ impl Config {
 }
 
 /// The page's origins on this machine.
-pub fn own_origins(port: u16) -> [String; 2] {
+pub(crate) fn own_origins(port: u16) -> [String; 2] {
     [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}")]
 }
 

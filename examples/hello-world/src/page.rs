@@ -15,7 +15,7 @@ const STYLE: &str = include_str!("../assets/hello.css");
 
 /// Where the ws nodes are, as browsers reach them: `ws://host:port`.
 #[derive(Debug, Clone)]
-pub struct Nodes(pub Vec<String>);
+pub(crate) struct Nodes(pub(crate) Vec<String>);
 
 /// What the page's script needs.
 #[derive(Debug, Serialize)]
@@ -27,7 +27,7 @@ struct Settings<'a> {
 }
 
 /// The example's pages.
-pub fn pages(cfg: &mut web::ServiceConfig) {
+pub(crate) fn pages(cfg: &mut web::ServiceConfig) {
     cfg.route("/", web::get().to(index))
         .route("/reset", web::get().to(reset))
         .route("/hello.js", web::get().to(|| asset("text/javascript; charset=utf-8", SCRIPT)))

@@ -29,7 +29,7 @@ struct Reply {
 struct Profile {}
 
 /// What clients may emit.
-pub fn routes(cfg: &mut Routes) {
+pub(crate) fn routes(cfg: &mut Routes) {
     cfg.route("world").on("say", say);
 }
 
@@ -58,7 +58,7 @@ async fn say(
 }
 
 /// What nodes tell each other.
-pub fn observers(cfg: &mut Observers) {
+pub(crate) fn observers(cfg: &mut Observers) {
     cfg.observer("world").on_broadcast("reply", reply);
 }
 

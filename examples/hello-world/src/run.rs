@@ -1,0 +1,140 @@
+//! Puts the services together: all in one process, or one of them.
+
+use std::{net::TcpListener, sync::Arc};
+
+use anyhow::{Context, Result};
+use futures_util::future::{LocalBoxFuture, try_join_all};
+use router_core::{
+    backend::Backend,
+    keys::KeyRing,
+    metrics::Metrics,
+    node::{Node, NodeSpec},
+    ns,
+    session::{Confirmer, Sessions, Site},
+};
+use tokio::sync::watch;
+use web_service::WebService;
+use ws_service::{Origins, WsService};
+
+use crate::{
+    cli::{Command, Config, own_origins},
+    page::{self, Nodes},
+    say, world,
+};
+
+/// What the services of a process share.
+struct System {
+    config: Config,
+    backend: Backend,
+    keys: Arc<KeyRing>,
+    metrics: Arc<Metrics>,
+    /// Becomes true when the process is told to stop.
+    stop: watch::Receiver<bool>,
+}
+
+/// A service that runs until the stop.
+type Running = LocalBoxFuture<'static, Result<()>>;
+
+/// Runs what the command line asks for, until SIGTERM or Ctrl-C.
+pub(crate) async fn run(command: Option<&Command>, config: Config) -> Result<()> {
+    let backend = launch::open(&config.bus, &config.limits)?;
+    let host = config.listen.host;
+    let keys =
+        launch::configured_or_shared(&config.keys, "hello-world", host, &*backend.secrets).await?;
+    let (tell, stop) = watch::channel(false);
+    let (keys, metrics) = (Arc::new(keys), Arc::default());
+    let system = System { config, backend, keys, metrics, stop };
+    let services = match command {
+        None => system.all().await?,
+        Some(Command::Web(_)) => vec![system.web().await?],
+        Some(Command::Ws(_)) => vec![system.ws_alone().await?],
+    };
+    actix_web::rt::spawn(async move {
+        if let Err(error) = launch::stop_signal().await {
+            tracing::error!(%error, "signals cannot be heard; stopping");
+        }
+        tell.send_replace(true);
+    });
+    try_join_all(services).await?;
+    Ok(())
+}
+
+impl System {
+    async fn all(&self) -> Result<Vec<Running>> {
+        let origins = own_origins(self.config.listen.port);
+        let mut services = vec![];
+        for (nid, address) in (0..).zip(self.config.ws.iter()) {
+            services.push(self.ws(nid, address, &origins).await?);
+        }
+        services.push(self.web().await?);
+        Ok(services)
+    }
+
+    async fn ws_alone(&self) -> Result<Running> {
+        let address = format!("{}:{}", self.config.listen.host, self.config.listen.port);
+        let origins: Vec<String> = self.config.origins.iter().map(str::to_owned).collect();
+        self.ws(self.config.node.nid.0, &address, &origins).await
+    }
+
+    /// The page and its sessions.
+    async fn web(&self) -> Result<Running> {
+        let node = Node::start(self.spec("web", 0), self.backend.clone()).await?;
+        let (host, port) = (self.config.listen.host, self.config.listen.port);
+        let listener = listen(&format!("{host}:{port}"))?;
+        let nodes = self.config.ws.iter().map(|address| format!("ws://{address}")).collect();
+        let web = WebService::builder(node, self.sessions(), Arc::clone(&self.keys))
+            .configure(page::pages)
+            .data(Nodes(nodes))
+            .cookie_name("hello-world")
+            .build()?;
+        say(&format!("Open http://{host}:{port} in two browsers, and say something in one."));
+        let stop = self.stopped();
+        Ok(Box::pin(async move { Ok(web.run(listener, stop).await?) }))
+    }
+
+    /// One node that holds sockets.
+    async fn ws(&self, nid: u32, address: &str, origins: &[String]) -> Result<Running> {
+        let node = Node::start(self.spec("ws", nid), self.backend.clone()).await?;
+        let tokens = Arc::clone(&self.backend.tokens);
+        let confirmer = Confirmer::new(self.sessions(), tokens, Arc::clone(&self.keys));
+        let ws = WsService::builder(node, confirmer)
+            .routes(world::routes)
+            .observers(world::observers)
+            .origins(Origins::list(origins))
+            .drain_window(self.config.drain_window)
+            .listen(listen(address)?)
+            .build()?;
+        say(&format!("ws/{nid} holds sockets at ws://{}", ws.handle().local_addr()));
+        let stop = self.stopped();
+        Ok(Box::pin(async move { Ok(ws.run(stop).await?) }))
+    }
+
+    fn sessions(&self) -> Sessions {
+        let records = Arc::clone(&self.backend.records);
+        Sessions::new(records, Site::main(), self.config.session.clone())
+    }
+
+    fn spec(&self, namespace: &'static str, nid: u32) -> NodeSpec {
+        let section = &self.config.node;
+        let mut spec = NodeSpec::new(ns(namespace).node(nid));
+        spec.advertise = section.advertise.clone();
+        spec.lease_ttl = section.lease_ttl;
+        spec.lease_renewal = section.lease_renewal;
+        spec.limits = Arc::new(self.config.limits.clone());
+        spec.metrics = Arc::clone(&self.metrics);
+        spec
+    }
+
+    fn stopped(&self) -> impl Future<Output = ()> + 'static {
+        let mut stop = self.stop.clone();
+        async move {
+            // The sender is dropped with the process.
+            let _told = stop.wait_for(|stop| *stop).await;
+        }
+    }
+}
+
+fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .with_context(|| format!("{address} cannot be listened on; is the port taken?"))
+}

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`ws`] | opening handshake and frames of WebSocket | RFC 6455 |
 //! | [`engine`] | packets and queries of Engine.IO 4 | Engine.IO protocol, revision 4 |
-//! | [`socketio`] | text packets of Socket.IO 5 | Socket.IO protocol, revision 5 |
+//! | [`socketio`] | packets of Socket.IO 5, as text or message-pack | Socket.IO protocol, revision 5 |
 //! | [`close`] | the one table of close codes | RFC 6455 section 7.4, and our own ranges |
 //!
 //! Everything here is a pure function or a small state machine. It does no I/O and knows no

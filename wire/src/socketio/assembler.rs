@@ -33,8 +33,8 @@ impl AssemblyError {
 
 /// Holds at most one unfinished packet of a connection; idle it is two words.
 ///
-/// The number of attachments is bounded by [`Limits`](super::Limits), before a packet gets
-/// here; their bytes are bounded here.
+/// The number of attachments is bounded by [`Limits`](super::Limits) and the placeholders are
+/// known to be of them, before a packet gets here; their bytes are bounded here.
 #[derive(Debug)]
 pub struct Assembler {
     max_bytes: usize,

@@ -7,7 +7,9 @@
 use bytestring::ByteString;
 use serde::de::IgnoredAny;
 
+use super::msgpack;
 use super::packet::{Kind, MAX_ACK_ID, Nsp, Packet};
+use super::placeholder::check_placeholders;
 use crate::CloseCode;
 
 /// Bounds on one packet. `usize::MAX` switches a bound off.
@@ -66,13 +68,22 @@ pub enum DecodeError {
     /// An event with a name that libraries emit by themselves (`connect`, `disconnect`, …).
     #[error("the event's name is reserved")]
     ReservedEventName,
+    /// A binary type with a placeholder whose `num` is no index of its attachments.
+    #[error("a placeholder is beyond the attachments")]
+    BadPlaceholder,
+    /// Not the message-pack of a packet; only of [`msgpack`].
+    #[error("the packet is not message-pack")]
+    BadMessagePack(#[from] msgpack::FormatError),
+    /// Over `max_bytes`, as text and attachments; only of [`msgpack`].
+    #[error("the packet is too large")]
+    TooLarge,
 }
 
 impl DecodeError {
     /// The code to close the connection with.
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Self::TooManyAttachments | Self::TooDeep => CloseCode::TOO_LARGE,
+            Self::TooManyAttachments | Self::TooDeep | Self::TooLarge => CloseCode::TOO_LARGE,
             _ => CloseCode::INVALID_PAYLOAD,
         }
     }
@@ -92,6 +103,9 @@ impl DecodeError {
             Self::BadJson(_) => "bad_json",
             Self::BadEventName => "bad_event_name",
             Self::ReservedEventName => "reserved_event_name",
+            Self::BadPlaceholder => "bad_placeholder",
+            Self::BadMessagePack(_) => "bad_message_pack",
+            Self::TooLarge => "too_large",
         }
     }
 }
@@ -99,7 +113,8 @@ impl DecodeError {
 /// Reads one packet, the text of an Engine.IO message.
 ///
 /// Of a query behind the nsp nothing is kept. A binary type with no attachments is taken, as
-/// the reference parser does, and is whole at once.
+/// the reference parser does, and is whole at once. The placeholders of a binary type are
+/// judged here, before any attachment is awaited; other types are not searched for them.
 ///
 /// # Errors
 ///
@@ -135,6 +150,9 @@ pub fn decode(text: &ByteString, limits: &Limits) -> Result<Packet, DecodeError>
             args: text.slice_ref(elements(data)?),
         },
     };
+    if let (b'5' | b'6', Kind::Event { args, .. } | Kind::Ack { args, .. }) = (digit, &kind) {
+        check_placeholders(args, attachments).map_err(|_| DecodeError::BadPlaceholder)?;
+    }
     Ok(Packet { nsp, attachments, kind })
 }
 
@@ -218,7 +236,7 @@ fn take_name(text: &ByteString, elements: &str) -> Result<(ByteString, ByteStrin
 }
 
 /// The names that the reference parser refuses from the other side.
-fn is_reserved(name: &str) -> bool {
+pub(super) fn is_reserved(name: &str) -> bool {
     matches!(
         name,
         "connect"
@@ -231,7 +249,7 @@ fn is_reserved(name: &str) -> bool {
 }
 
 /// The space of RFC 8259 section 2.
-fn is_json_space(character: char) -> bool {
+pub(super) fn is_json_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\n' | '\r')
 }
 
@@ -269,7 +287,7 @@ fn check_depth(data: &[u8], max_depth: usize) -> Result<(), DecodeError> {
 }
 
 /// Where the string that begins at the front ends: the position of its closing quote.
-fn string_end(bytes: &[u8]) -> Option<usize> {
+pub(super) fn string_end(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;

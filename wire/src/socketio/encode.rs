@@ -7,7 +7,8 @@ use crate::text::{Decimal, json_escaped};
 use crate::ws::encode;
 
 /// A packet to send. It borrows everything and is written once, in the form that is needed:
-/// [`to_frame`](Self::to_frame) for WebSockets, [`to_text`](Self::to_text) for others.
+/// [`to_frame`](Self::to_frame) for WebSockets, [`to_text`](Self::to_text) for others,
+/// [`to_msgpack_frame`](Self::to_msgpack_frame) for clients of the message-pack parser.
 ///
 /// The JSON texts in it are trusted to be valid; strings that are not JSON are escaped here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Outgoing<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Body<'a> {
+pub(super) enum Body<'a> {
     Open { auth: &'a str },
     Connect { sid: &'a str },
     Disconnect,
@@ -63,6 +64,14 @@ impl<'a> Outgoing<'a> {
     /// object, or empty.
     pub const fn open(nsp: &'a Nsp, auth: &'a str) -> Self {
         Self::new(nsp, Body::Open { auth })
+    }
+
+    pub(super) const fn nsp(&self) -> &'a Nsp {
+        self.nsp
+    }
+
+    pub(super) const fn body(&self) -> Body<'a> {
+        self.body
     }
 
     /// Says that `count` binary messages follow. Only events and acknowledgements may have

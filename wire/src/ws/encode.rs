@@ -10,6 +10,9 @@ use crate::close::{CloseCode, CloseReason};
 /// The longest header of a server's frame, in bytes.
 const MAX_HEADER: usize = 10;
 
+/// Bytes to leave free in front of a payload for [`binary_in_place`].
+pub(crate) const HEADER_ROOM: usize = MAX_HEADER;
+
 /// A whole frame of any kind. A control payload over 125 bytes is cut to it, since a longer
 /// one may not be sent.
 pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
@@ -81,6 +84,15 @@ pub(crate) fn append_text_of(out: &mut BytesMut, parts: &[&str]) {
     for part in parts {
         out.extend_from_slice(part.as_bytes());
     }
+}
+
+/// Makes a binary message of a payload behind [`HEADER_ROOM`] free bytes, without a copy.
+pub(crate) fn binary_in_place(mut buffer: Vec<u8>) -> Bytes {
+    let payload = buffer.len().saturating_sub(HEADER_ROOM);
+    let start = HEADER_ROOM - frame::length_end(payload as u64);
+    let mut header = &mut buffer[start..HEADER_ROOM];
+    put_header(&mut header, Opcode::Binary, payload);
+    Bytes::from(buffer).slice(start..)
 }
 
 fn put_header(out: &mut impl BufMut, opcode: Opcode, payload: usize) {

@@ -194,6 +194,22 @@ fn names_and_ids_and_attachments_are_judged() {
 }
 
 #[test]
+fn placeholders_beyond_the_attachments_are_refused() {
+    assert_refused! {
+        r#"51-["a",{"_placeholder":true,"num":1}]"# => DecodeError::BadPlaceholder,
+        r#"51-["a",{"_placeholder":true,"num":-1}]"# => DecodeError::BadPlaceholder,
+        r#"51-["a",{"_placeholder":true,"num":"0"}]"# => DecodeError::BadPlaceholder,
+        r#"51-["a",{"_placeholder":true}]"# => DecodeError::BadPlaceholder,
+        r#"52-["a",{"b":[{"num":2,"_placeholder":true}]}]"# => DecodeError::BadPlaceholder,
+        r#"50-["a",{"_placeholder":true,"num":0}]"# => DecodeError::BadPlaceholder,
+        r#"61-/a,1[{"_placeholder":true,"num":1000000000}]"# => DecodeError::BadPlaceholder,
+    }
+    // A type that has no attachments has no placeholders: such an object is the user's own.
+    assert!(decode(r#"2["a",{"_placeholder":true,"num":7}]"#).is_ok());
+    assert!(decode(r#"31[{"_placeholder":true,"num":7}]"#).is_ok());
+}
+
+#[test]
 fn depth_is_bounded_before_anything_is_parsed() {
     let nested =
         |depth: usize| format!("2[\"a\",{}{}]", "[".repeat(depth - 1), "]".repeat(depth - 1));

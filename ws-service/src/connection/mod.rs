@@ -132,8 +132,8 @@ impl Connection {
             self.write(cx);
         }
         self.end(cx);
-        // What this round gave other sockets of the thread.
-        self.shard.flush_dirty();
+        // What this round gave other sockets of the thread is written with what comes next.
+        self.shard.flush_soon();
         if self.ending == Ending::Done {
             return Poll::Ready(());
         }

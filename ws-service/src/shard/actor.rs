@@ -10,6 +10,7 @@ use actix::{Actor, ActorFuture, AsyncContext};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{Pumped, Shard, wheel::TICK};
+use crate::clock::Moment;
 
 /// The actor of a shard. It has no mailbox of its own: a mailbox's bound is ignored by
 /// `Addr::do_send`, and the shard's queue carries payload.
@@ -29,13 +30,27 @@ impl Actor for ShardActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let mut wheel = interval(TICK);
         wheel.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        ctx.spawn(Rounds { wheel });
+        ctx.spawn(Rounds { wheel, quiet: 0, since: None });
     }
 }
+
+/// Turns in which the queue may stay empty before what changed is written. A message passes through
+/// a few tasks (handler, observer, hub) of the same thread: while they are at it, the next message
+/// for the same sockets is on its way, and both leave in one write. On an idle thread a turn costs
+/// well below a microsecond. (Measured with 8 messages in flight to 1,000 sockets: 0.5 CPU seconds
+/// for a million deliveries, against 3.1 when every message is written at once.)
+const QUIET_TURNS: u32 = 4;
+
+/// The longest that a message waits for others, in milliseconds of the shard's clock.
+const WAIT_MAX_MS: u64 = 2;
 
 /// Goes on for as long as the thread does.
 struct Rounds {
     wheel: Interval,
+    /// Turns since something came.
+    quiet: u32,
+    /// When the oldest message that is not written came.
+    since: Option<Moment>,
 }
 
 impl ActorFuture<ShardActor> for Rounds {
@@ -48,21 +63,34 @@ impl ActorFuture<ShardActor> for Rounds {
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let shard = &actor.shard;
-        shard.read_clock();
+        let now = shard.read_clock();
+        shard.set_waker(cx.waker());
         while self.wheel.poll_tick(cx).is_ready() {
             shard.turn_wheel();
         }
         let pumped = shard.pump(cx);
-        shard.flush_dirty();
-        match pumped {
-            Pumped::All => Poll::Pending,
-            Pumped::Some => {
+        if pumped == Pumped::Over {
+            // The hub lives as long as the service, so this is the end.
+            shard.flush_dirty();
+            return Poll::Ready(());
+        }
+        if shard.has_dirty() {
+            let since = *self.since.get_or_insert(now);
+            self.quiet = if shard.has_taken() { 0 } else { self.quiet + 1 };
+            let waited = now.0.saturating_sub(since.0) >= WAIT_MAX_MS;
+            if self.quiet < QUIET_TURNS && pumped != Pumped::Round && !waited {
                 // Others on this thread come first.
                 cx.waker().wake_by_ref();
-                Poll::Pending
+                return Poll::Pending;
             }
-            // The hub lives as long as the service, so this is the end.
-            Pumped::Over => Poll::Ready(()),
+            shard.flush_dirty();
+        } else {
+            shard.report();
         }
+        (self.quiet, self.since) = (0, None);
+        if pumped == Pumped::Round {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }

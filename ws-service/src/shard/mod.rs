@@ -63,6 +63,10 @@ pub(crate) struct Shard {
     wheel: RefCell<Wheel>,
     /// Links whose outbox changed since they were written last.
     dirty: RefCell<Vec<Rc<Link>>>,
+    /// Whether a message was taken since the actor asked last.
+    taken: Cell<bool>,
+    /// Of the shard's actor; there from its first round on.
+    waker: RefCell<Option<Waker>>,
     scratch: RefCell<Box<[u8]>>,
     effects: RefCell<Vec<Effect>>,
     now: Cell<Moment>,
@@ -97,6 +101,8 @@ impl Shard {
             table: RefCell::default(),
             wheel: RefCell::new(Wheel::new(now)),
             dirty: RefCell::default(),
+            taken: Cell::default(),
+            waker: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             effects: RefCell::default(),
             now: Cell::new(now),
@@ -169,7 +175,7 @@ impl Shard {
 
     // -- messages out
 
-    /// Takes what other threads told, at most [`ROUND`] messages. Returns whether more may wait.
+    /// Takes what other threads told, at most [`ROUND`] messages.
     fn pump(&self, cx: &mut Context<'_>) -> Pumped {
         for _ in 0..ROUND {
             // The borrow ends before the message is looked at.
@@ -180,7 +186,30 @@ impl Shard {
                 std::task::Poll::Pending => return Pumped::All,
             }
         }
-        Pumped::Some
+        Pumped::Round
+    }
+
+    /// Whether an outbox changed since it was written.
+    fn has_dirty(&self) -> bool {
+        !self.dirty.borrow().is_empty()
+    }
+
+    /// Has the shard's actor write what changed, after what else is ready on this thread.
+    pub(crate) fn flush_soon(&self) {
+        if self.has_dirty() {
+            if let Some(waker) = &*self.waker.borrow() {
+                waker.wake_by_ref();
+            }
+        } else {
+            self.report();
+        }
+    }
+
+    fn set_waker(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
     }
 
     /// Takes what was told until now: what a handler emitted leaves before its acknowledgement.
@@ -192,7 +221,14 @@ impl Shard {
         }
     }
 
+    /// Whether a message was taken since the last time that this was asked: by the actor, or by a
+    /// connection that caught up.
+    fn has_taken(&self) -> bool {
+        self.taken.take()
+    }
+
     fn take(&self, message: ShardMessage) {
+        self.taken.set(true);
         match message {
             ShardMessage::Deliver { to, frame, volatile } => {
                 let class = if volatile { Class::Volatile } else { Class::Message };
@@ -394,7 +430,7 @@ enum Pumped {
     /// All that was there.
     All,
     /// A full round; more may be there.
-    Some,
+    Round,
     /// All, and nothing ever comes again.
     Over,
 }

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{TcpListener, ToSocketAddrs},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -37,6 +37,9 @@ use crate::{
     unconfirmed::Unconfirmed,
 };
 
+/// A function of the program that registers what it has.
+type Module<T> = Box<dyn FnOnce(&mut T)>;
+
 /// What a service is made of. See [`WsService::builder`].
 ///
 /// Everything has a default but the node, the confirmer and the listener.
@@ -44,8 +47,8 @@ use crate::{
 pub struct Builder {
     node: Node,
     confirmer: Confirmer,
-    routes: Vec<Box<dyn FnOnce(&mut Routes)>>,
-    observers: Vec<Box<dyn FnOnce(&mut Observers)>>,
+    routes: Vec<Module<Routes>>,
+    observers: Vec<Module<Observers>>,
     data: DataMap,
     nsps: Vec<(String, Auth)>,
     origins: Origins,
@@ -259,6 +262,7 @@ impl Builder {
             drain: Drain::new(self.drain_window),
             observers: Arc::new(observers),
             inbox: Mutex::new(Some(inbox)),
+            deaf: AtomicBool::new(false),
         });
         let listener = Listener { socket, workers: self.workers, tls: self.tls, http: self.http };
         Ok(WsService::new(self.node, shared, listener, address))

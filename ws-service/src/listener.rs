@@ -24,6 +24,9 @@ use crate::{
     upgrade::{self, Upgrade},
 };
 
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 4_096;
+
 /// A function that adds routes to the App of each thread.
 pub(crate) type Configure = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
@@ -52,6 +55,8 @@ impl Listener {
             server = server.workers(workers);
         }
         let http: Arc<[Configure]> = self.http.into();
+        // More than the standard library's 128, for when all clients of a dead node come at once.
+        socket2::SockRef::from(&self.socket).listen(BACKLOG)?;
         let shared = Arc::clone(shared);
         let server = match self.tls {
             None => plain(server, self.socket, shared, http)?,

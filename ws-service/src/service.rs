@@ -117,11 +117,20 @@ impl WsService {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let Self { node, listener, handle } = self;
         let shared = &handle.shared;
-        let mut server = listener.serve(shared).map_err(RunError::Listener)?;
+        let mut server = match listener.serve(shared) {
+            Ok(server) => server,
+            Err(error) => {
+                node.stop().await;
+                return Err(RunError::Listener(error));
+            }
+        };
         let control = server.handle();
         tracing::info!(node = %shared.rules.node, address = %handle.address, "listening");
         tokio::select! {
-            ended = &mut server => return Err(ended.map_or_else(RunError::Listener, |()| RunError::Ended)),
+            ended = &mut server => {
+                node.stop().await;
+                return Err(ended.map_or_else(RunError::Listener, |()| RunError::Ended));
+            }
             () = stop => {}
             () = handle.stop.notified() => {}
         }

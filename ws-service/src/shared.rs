@@ -1,6 +1,9 @@
 //! What all threads of a service share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use router_core::{
     Incarnation,
@@ -35,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) observers: Arc<ObserverSet>,
     /// Taken by the thread that runs the observers.
     pub(crate) inbox: Mutex<Option<Inbox>>,
+    /// Set when the observers ended though the service goes on: messages reach nobody any more.
+    pub(crate) deaf: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -46,16 +51,34 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// Whether new sockets are welcome.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.drain.is_draining() && self.readiness.borrow().is_ready()
+        !self.drain.is_draining()
+            && !self.deaf.load(Ordering::Acquire)
+            && self.readiness.borrow().is_ready()
     }
 
     /// Runs the observers on this thread, if no other does. Their futures need not be `Send`.
-    pub(crate) fn observe_here(&self) {
+    pub(crate) fn observe_here(self: &Arc<Self>) {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(inbox) = inbox {
             let (observers, services) = (Arc::clone(&self.observers), Arc::clone(&self.services));
-            actix_rt::spawn(inbox.observe(observers, services));
+            let observing = Observing(Arc::clone(self));
+            actix_rt::spawn(async move {
+                inbox.observe(observers, services).await;
+                drop(observing);
+            });
         }
+    }
+}
+
+/// Lives as long as the observers do, also when their thread dies under them.
+struct Observing(Arc<Shared>);
+
+impl Drop for Observing {
+    fn drop(&mut self) {
+        if !self.0.drain.is_draining() {
+            tracing::error!(node = %self.0.rules.node, "the observers ended");
+        }
+        self.0.deaf.store(true, Ordering::Release);
     }
 }
 

@@ -14,7 +14,11 @@ use router_core::{
 };
 use wire::socketio::Nsp;
 
-use super::{auth::Identity, effect::SocketKey, link::Link};
+use super::{
+    auth::Identity,
+    effect::SocketKey,
+    link::{Link, Notice},
+};
 use crate::{
     shard::{
         Shard,
@@ -93,7 +97,14 @@ async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>) {
         }
         run_hook(&shared, &info, Hook::Connect, Occasion::Connect).await;
     };
-    futures_util::future::join(note(&shared, &info, true), hooks).await;
+    let entered = async {
+        if note(&shared, &info, true).await == Noted::NoSession {
+            // It ended while the socket was being confirmed; the word of it came too early.
+            let (key, reason) = (socket.key, DisconnectReason::SessionEnded);
+            socket.link.notify(Notice::Disconnect { key, reason });
+        }
+    };
+    futures_util::future::join(entered, hooks).await;
     let left = socket.entry.replace(Entry::Entered);
     if let Entry::Left(reason) = left {
         depart(shared, info, reason).await;
@@ -126,9 +137,18 @@ pub(super) fn handle(shared: &Shared, info: &Arc<SocketInfo>) -> Socket {
     Socket::new(Arc::clone(info), hub)
 }
 
+/// What became of a note in a session's document.
+#[derive(Debug, PartialEq, Eq)]
+enum Noted {
+    /// It stands there, or nobody knows.
+    Done,
+    /// There is no session any more.
+    NoSession,
+}
+
 /// Notes a socket's address in its session's document, or takes it out.
-async fn note(shared: &Shared, info: &SocketInfo, here: bool) {
-    let Some(sid) = &info.sid else { return };
+async fn note(shared: &Shared, info: &SocketInfo, here: bool) -> Noted {
+    let Some(sid) = &info.sid else { return Noted::Done };
     let noted = shared.services.sessions.modify(sid, |document| {
         if here {
             document.add_socket(info.address.clone());
@@ -138,8 +158,11 @@ async fn note(shared: &Shared, info: &SocketInfo, here: bool) {
         Ok(())
     });
     match noted.await {
-        // A session that ended has no document to note anything in.
-        Ok(()) | Err(SessionError::NoSession) => {}
-        Err(error) => tracing::warn!(%error, here, "a socket is not noted in its session"),
+        Ok(()) => Noted::Done,
+        Err(SessionError::NoSession) => Noted::NoSession,
+        Err(error) => {
+            tracing::warn!(%error, here, "a socket is not noted in its session");
+            Noted::Done
+        }
     }
 }

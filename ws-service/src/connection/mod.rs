@@ -19,6 +19,7 @@ pub(crate) mod stream;
 pub(crate) mod timers;
 
 use std::{
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     rc::Rc,
@@ -34,6 +35,7 @@ use router_core::{
     session::{ConfirmError, Credential},
     socket::DisconnectReason,
 };
+use tokio::task::coop::unconstrained;
 use wire::{CloseCode, CloseReason, engine, ws};
 
 use self::{
@@ -113,11 +115,7 @@ impl Connection {
         };
         shard.send(&connection.link, response, Class::Message);
         shard.send(&connection.link, &open_packet(shared, shard.index), Class::Message);
-        connection.start_actor();
-    }
-
-    fn start_actor(self) {
-        Actor::start(self);
+        Actor::start(connection);
     }
 
     /// Does all that there is to do, and waits for more.
@@ -346,6 +344,8 @@ impl ActorFuture<Connection> for Drive {
         _: &mut actix::Context<Connection>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        connection.drive(cx)
+        // A round has bounds of its own.
+        let mut round = unconstrained(poll_fn(|cx| connection.drive(cx)));
+        Pin::new(&mut round).poll(cx)
     }
 }

@@ -78,6 +78,14 @@ impl Outbox {
         Pushed::Queued
     }
 
+    /// The rest of the only frame, if just one waits: the most common case by far.
+    pub(crate) fn only(&self) -> Option<&[u8]> {
+        match self.frames.len() {
+            1 => self.frames.front().map(|frame| &frame[self.offset..]),
+            _ => None,
+        }
+    }
+
     /// Lays the frames that come first into `slices`, and says how many there are.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
         let mut count = 0;

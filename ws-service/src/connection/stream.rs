@@ -92,9 +92,15 @@ impl Stream {
     ) -> io::Result<Wrote> {
         let mut bytes = 0;
         while !outbox.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = outbox.slices(&mut slices);
-            match self.poll_write(cx, &slices[..count]) {
+            let polled = match outbox.only() {
+                Some(frame) => self.poll_write(cx, frame),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let count = outbox.slices(&mut slices);
+                    self.poll_write_vectored(cx, &slices[..count])
+                }
+            };
+            match polled {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(written)) => {
                     bytes += written;
@@ -108,16 +114,23 @@ impl Stream {
         Ok(Wrote { bytes, blocked })
     }
 
-    fn poll_write(
+    fn poll_write(&mut self, cx: &mut Context<'_>, frame: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, frame),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, frame),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
+        frames: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match (self, slices) {
-            (Self::Tcp(stream), [one]) => Pin::new(stream).poll_write(cx, one),
-            (Self::Tcp(stream), _) => Pin::new(stream).poll_write_vectored(cx, slices),
-            (Self::Tls(stream), _) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
-            (Self::Gone, _) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, frames),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, frames),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 

@@ -1,13 +1,17 @@
 //! The shard as an actor: it takes its queue, turns its wheel, and writes.
 
 use std::{
+    future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
 };
 
 use actix::{Actor, ActorFuture, AsyncContext};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Interval, MissedTickBehavior, interval},
+};
 
 use super::{Pumped, Shard, wheel::TICK};
 use crate::clock::Moment;
@@ -62,7 +66,15 @@ impl ActorFuture<ShardActor> for Rounds {
         _: &mut actix::Context<ShardActor>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        let shard = &actor.shard;
+        // tokio lets a task do 128 operations before it must wait, which would spread one walk over
+        // the tasks of all its sockets. A round has its own bound.
+        let mut round = unconstrained(poll_fn(|cx| self.round(&actor.shard, cx)));
+        Pin::new(&mut round).poll(cx)
+    }
+}
+
+impl Rounds {
+    fn round(&mut self, shard: &Shard, cx: &mut Context<'_>) -> Poll<()> {
         let now = shard.read_clock();
         shard.set_waker(cx.waker());
         while self.wheel.poll_tick(cx).is_ready() {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::clock::{Moment, millis};
 
 /// How often the wheel turns.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// One turn lasts 25.6 s, about a ping interval, so that an idle connection is looked at about once.
+/// One turn lasts 51.2 s, longer than a ping interval, so that most deadlines are entered once.
 const SLOTS: usize = 512;
 
 /// Which connection of a shard.
@@ -79,30 +79,30 @@ mod tests {
     #[test]
     fn a_deadline_fires_at_the_first_tick_after_it_and_never_before() {
         let mut wheel = Wheel::new(at(0));
-        wheel.insert(1, tick_of(at(120)));
-        wheel.insert(2, tick_of(at(150)));
-        wheel.insert(3, tick_of(at(151)));
-        assert!(due(&mut wheel, 149).is_empty());
-        assert_eq!(due(&mut wheel, 150), [1, 2]);
-        assert!(due(&mut wheel, 199).is_empty());
-        assert_eq!(due(&mut wheel, 260), [3]);
+        wheel.insert(1, tick_of(at(240)));
+        wheel.insert(2, tick_of(at(300)));
+        wheel.insert(3, tick_of(at(301)));
+        assert!(due(&mut wheel, 299).is_empty());
+        assert_eq!(due(&mut wheel, 300), [1, 2]);
+        assert!(due(&mut wheel, 399).is_empty());
+        assert_eq!(due(&mut wheel, 420), [3]);
     }
 
     #[test]
     fn what_is_over_already_fires_at_the_next_turn() {
         let mut wheel = Wheel::new(at(10_000));
         wheel.insert(1, tick_of(at(3)));
-        assert!(due(&mut wheel, 10_049).is_empty());
-        assert_eq!(due(&mut wheel, 10_050), [1]);
+        assert!(due(&mut wheel, 10_099).is_empty());
+        assert_eq!(due(&mut wheel, 10_100), [1]);
     }
 
     #[test]
     fn a_far_deadline_comes_up_early_to_be_entered_again() {
         let mut wheel = Wheel::new(at(0));
-        assert_eq!(wheel.insert(1, tick_of(at(60_000))), SLOTS as u64 - 1);
+        assert_eq!(wheel.insert(1, tick_of(at(90_000))), SLOTS as u64 - 1);
         let mut seen = 0;
         for tick in 1..=600 {
-            seen += due(&mut wheel, tick * 50).len();
+            seen += due(&mut wheel, tick * 100).len();
         }
         assert_eq!(seen, 1);
     }

@@ -1,0 +1,304 @@
+//! The protocol of one connection as a pure state machine: `step(input) -> effects`.
+//!
+//! It knows no clock, socket or actor. Three things are kept apart, so that long-polling can share
+//! them: the Engine.IO session (here), the sockets, one per nsp (`sockets`), and the confirmation, of
+//! which a connection has one for all its sockets (`confirmation`, [`auth`](super::auth)).
+//!
+//! What the reference server of Socket.IO leaves open or closes silently is closed with a code of
+//! the table in [`wire::close`].
+
+mod confirmation;
+mod sockets;
+
+use bytestring::ByteString;
+use router_core::{NodeAddress, TenantId, socket::DisconnectReason};
+use wire::{
+    CloseCode, CloseReason, engine,
+    socketio::{self, Assembler, Nsp, Outgoing},
+    ws,
+};
+
+use super::{
+    auth::{Confirmation, Failure, Identity},
+    bucket::Bucket,
+    effect::{Effect, Input, SocketKey},
+    timers::Timer,
+};
+use crate::{bounds::Bounds, clock::Moment, nsps::Nsps};
+
+/// What all connections of a service share.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) bounds: Bounds,
+    pub(crate) nsps: Nsps,
+    /// The node, for the addresses of its sockets.
+    pub(crate) node: NodeAddress,
+    /// Makes a random id for a new socket; `None` when the system has no randomness.
+    pub(crate) new_tid: fn() -> Option<TenantId>,
+}
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    phase: Phase,
+    /// Whether a ping was sent that is not answered yet.
+    pinged: bool,
+    /// Whether the clock of confirmation runs.
+    awaiting: bool,
+    confirmation: Confirmation,
+    members: Vec<Member>,
+    /// How fast sockets may be connected: each costs the session's store a write.
+    connects: Bucket,
+    next_key: SocketKey,
+    assembler: Assembler,
+}
+
+/// How far the connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Told to go; running handlers may finish.
+    Draining,
+    /// Nothing that comes is heard any more.
+    Over,
+}
+
+/// One socket.
+#[derive(Debug)]
+struct Member {
+    key: SocketKey,
+    nsp: Nsp,
+    tid: TenantId,
+    stage: Stage,
+}
+
+/// How far a socket is.
+#[derive(Debug)]
+enum Stage {
+    /// Its CONNECT waits for the confirmation. `early` counts the events that came before it.
+    Shown { early: u64 },
+    /// Its CONNECT is answered and its credential asked for.
+    Asked { early: u64 },
+    /// The answer waits for the confirmation.
+    Answered { early: u64 },
+    /// Its events run.
+    Admitted(Bucket),
+}
+
+impl Stage {
+    fn is_admitted(&self) -> bool {
+        matches!(self, Self::Admitted(_))
+    }
+}
+
+/// The acknowledgement id of `whisk.auth.request`, the one event of ours that asks for one.
+const REQUEST_ID: u64 = 0;
+
+/// Effects in the making: one call's, to be done in order.
+type Out = Vec<Effect>;
+
+impl Protocol {
+    /// A connection that is about to open.
+    pub(crate) fn new(rules: &Rules) -> Self {
+        Self {
+            phase: Phase::Open,
+            pinged: false,
+            awaiting: false,
+            confirmation: Confirmation::None,
+            members: Vec::new(),
+            connects: Bucket::default(),
+            next_key: 0,
+            assembler: Assembler::new(rules.bounds.assembled),
+        }
+    }
+
+    /// Whether nothing that comes is heard any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// Whether a packet still waits for its attachments.
+    pub(crate) fn is_mid_packet(&self) -> bool {
+        self.assembler.is_waiting()
+    }
+
+    /// Takes an input at `now` and appends what is to be done.
+    pub(crate) fn step(&mut self, rules: &Rules, now: Moment, input: Input, out: &mut Out) {
+        if self.is_over() {
+            return;
+        }
+        match input {
+            Input::Opened => {
+                out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_interval));
+                self.await_confirmation(rules, out);
+            }
+            Input::Message(message) => self.message(rules, now, message, out),
+            Input::Violation(violation) => {
+                self.refuse(violation.close_code(), violation.name(), out);
+            }
+            Input::Timer(timer) => self.timer(rules, timer, out),
+            Input::Confirmed(Ok(confirmed)) => {
+                let identity =
+                    Identity { sid: confirmed.sid, user_id: confirmed.user_id };
+                self.admit_waiting(rules, &identity, &confirmed.resume, out);
+                self.confirmation = Confirmation::Done(identity);
+            }
+            Input::Confirmed(Err(error)) => {
+                self.confirmation = Confirmation::None;
+                self.fail(Failure::of(&error), |stage| !matches!(stage, Stage::Asked { .. }), out);
+            }
+            Input::Finished { key, id, result } => self.finished(key, id, result, out),
+            Input::Disconnect { key, reason } => self.disconnect(rules, key, reason, out),
+            Input::Drain { after_ms, busy, within } => self.drain(after_ms, busy, within, out),
+            Input::Idle if self.phase == Phase::Draining => {
+                self.close(CloseCode::RESTART, "", DisconnectReason::Drain, out);
+            }
+            Input::Idle => {}
+            Input::Slow => self.abort(CloseCode::SLOW, &DisconnectReason::Slow, out),
+            Input::Lost => {
+                self.abort(CloseCode::ABNORMAL, &DisconnectReason::TransportClosed, out);
+            }
+        }
+    }
+
+    // -- the Engine.IO session
+
+    fn message(&mut self, rules: &Rules, now: Moment, message: ws::Message, out: &mut Out) {
+        match message {
+            ws::Message::Text(text) => self.text(rules, now, &text, out),
+            ws::Message::Binary(bytes) => match self.assembler.attachment(bytes) {
+                Ok(Some((packet, attachments))) => {
+                    self.packet(rules, now, packet, attachments, out);
+                }
+                Ok(None) => {}
+                Err(error) => self.refuse(error.close_code(), "attachment", out),
+            },
+            ws::Message::Ping(payload) => out.push(Effect::Send(ws::encode::pong(&payload))),
+            ws::Message::Pong(_) => {}
+            ws::Message::Close(said) => {
+                let code = said.map_or(CloseCode::NORMAL, |(code, _)| code);
+                self.leave_all(&DisconnectReason::Client, out);
+                self.phase = Phase::Over;
+                out.push(Effect::Close { code, reason: CloseReason::default(), answer: true });
+            }
+        }
+    }
+
+    fn text(&mut self, rules: &Rules, now: Moment, text: &ByteString, out: &mut Out) {
+        match engine::Packet::decode(text) {
+            Ok(engine::Packet::Message(text)) => self.engine_message(rules, now, &text, out),
+            Ok(engine::Packet::Pong(_)) => {
+                self.pinged = false;
+                out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_interval));
+            }
+            Ok(engine::Packet::Close) => {
+                self.leave_all(&DisconnectReason::Client, out);
+                self.end(CloseCode::NORMAL, "", out);
+            }
+            // In revision 4 only the server pings, and only it opens.
+            Ok(engine::Packet::Ping(_) | engine::Packet::Open(_)) => {
+                self.refuse(CloseCode::PROTOCOL_ERROR, "engine_packet", out);
+            }
+            // They mean something only while a session changes its transport.
+            Ok(engine::Packet::Upgrade | engine::Packet::Noop | engine::Packet::Binary(_)) => {}
+            Err(_) => self.refuse(CloseCode::PROTOCOL_ERROR, "engine_packet", out),
+        }
+    }
+
+    fn engine_message(&mut self, rules: &Rules, now: Moment, text: &ByteString, out: &mut Out) {
+        match socketio::decode(text, &rules.bounds.packets) {
+            Ok(packet) => match self.assembler.packet(packet, text.len()) {
+                Ok(Some(packet)) => self.packet(rules, now, packet, Vec::new(), out),
+                Ok(None) => {}
+                Err(error) => self.refuse(error.close_code(), "attachment", out),
+            },
+            Err(error) => self.refuse(error.close_code(), error.name(), out),
+        }
+    }
+
+    fn timer(&mut self, rules: &Rules, timer: Timer, out: &mut Out) {
+        match timer {
+            Timer::Heartbeat if self.pinged => {
+                self.close(CloseCode::PING_TIMEOUT, "", DisconnectReason::PingTimeout, out);
+            }
+            Timer::Heartbeat => {
+                self.pinged = true;
+                out.push(Effect::Send(engine::frames::PING));
+                out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_timeout));
+            }
+            Timer::Confirm => {
+                out.push(Effect::Limit("confirm_timeout"));
+                self.awaiting = false;
+                self.fail(Failure::TIMEOUT, |_| true, out);
+            }
+            Timer::Fragment => {
+                out.push(Effect::Limit("fragment_timeout"));
+                self.refuse(CloseCode::FRAGMENT_TIMEOUT, "fragment_timeout", out);
+            }
+            Timer::Drain => self.close(CloseCode::RESTART, "", DisconnectReason::Drain, out),
+            // The shell's own.
+            Timer::Stall | Timer::Linger | Timer::Reconnect => {}
+        }
+    }
+
+    // -- the end
+
+    fn drain(&mut self, after_ms: u64, busy: bool, within: std::time::Duration, out: &mut Out) {
+        let args = format!(r#"{{"after_ms":{after_ms}}}"#);
+        for member in self.members.iter().filter(|member| member.stage.is_admitted()) {
+            let frame = Outgoing::event(&member.nsp, None, "whisk.reconnect", &args).to_frame();
+            out.push(Effect::Send(frame));
+        }
+        if busy {
+            self.phase = Phase::Draining;
+            out.push(Effect::Set(Timer::Drain, within));
+        } else {
+            self.close(CloseCode::RESTART, "", DisconnectReason::Drain, out);
+        }
+    }
+
+    /// The peer broke the protocol or a bound.
+    pub(super) fn refuse(&mut self, code: CloseCode, why: &'static str, out: &mut Out) {
+        let name = code.name().unwrap_or(why);
+        self.close(code, why, DisconnectReason::Refused(name), out);
+    }
+
+    fn close(
+        &mut self,
+        code: CloseCode,
+        why: &'static str,
+        reason: DisconnectReason,
+        out: &mut Out,
+    ) {
+        if !code.comes_back() {
+            // Official clients come back after any close, unless they were put out before it.
+            for member in &self.members {
+                if !matches!(member.stage, Stage::Shown { .. }) {
+                    out.push(Effect::Send(Outgoing::disconnect(&member.nsp).to_frame()));
+                }
+            }
+        }
+        self.leave_all(&reason, out);
+        self.end(code, why, out);
+    }
+
+    fn end(&mut self, code: CloseCode, why: &'static str, out: &mut Out) {
+        self.phase = Phase::Over;
+        out.push(Effect::Close { code, reason: CloseReason::from(why), answer: false });
+    }
+
+    fn abort(&mut self, code: CloseCode, reason: &DisconnectReason, out: &mut Out) {
+        self.leave_all(reason, out);
+        self.phase = Phase::Over;
+        out.push(Effect::Abort(code));
+    }
+
+    fn leave_all(&mut self, reason: &DisconnectReason, out: &mut Out) {
+        for member in self.members.drain(..).filter(|member| member.stage.is_admitted()) {
+            out.push(Effect::Leave { key: member.key, reason: reason.clone() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The sockets of a connection: what their packets do.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use router_core::{Args, RouteError, code, socket::DisconnectReason};
+use wire::{
+    CloseCode,
+    socketio::{self, Kind, Nsp, Outgoing, Packet},
+};
+
+use super::{Member, Out, Phase, Protocol, REQUEST_ID, Rules, Stage};
+use crate::{
+    clock::Moment,
+    connection::{
+        auth::{self, Confirmation},
+        bucket::Rate,
+        effect::{Effect, SocketKey},
+        frames,
+    },
+    nsps::Auth,
+};
+
+impl Protocol {
+    pub(super) fn packet(
+        &mut self,
+        rules: &Rules,
+        now: Moment,
+        packet: Packet,
+        attachments: Vec<Bytes>,
+        out: &mut Out,
+    ) {
+        let at = self.members.iter().position(|member| member.nsp == packet.nsp);
+        match (packet.kind, at) {
+            (Kind::Connect { auth }, None) => {
+                if self.connects.take(rules.bounds.emits_per_second, now) != Rate::Pass {
+                    out.push(Effect::Limit("emits_per_second"));
+                    return self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out);
+                }
+                self.connect(rules, packet.nsp, auth.as_deref(), out);
+            }
+            (Kind::Event { id, name, args }, Some(at)) => {
+                let args = Args::from_checked_json(args, attachments);
+                self.event(rules, now, at, id, name, args, out);
+            }
+            (Kind::Ack { id, args }, Some(at)) => self.ack(at, id, &args, out),
+            (Kind::Disconnect, Some(at)) => {
+                let member = self.members.remove(at);
+                if member.stage.is_admitted() {
+                    let (key, reason) = (member.key, DisconnectReason::Client);
+                    out.push(Effect::Leave { key, reason });
+                }
+                self.await_confirmation(rules, out);
+            }
+            // A socket that left may still have words of the client on their way to it.
+            (Kind::Ack { .. } | Kind::Disconnect, None) => {}
+            (Kind::Connect { .. } | Kind::ConnectError { .. }, _) | (Kind::Event { .. }, None) => {
+                self.refuse(CloseCode::PROTOCOL_ERROR, "packet_order", out);
+            }
+        }
+    }
+
+    pub(super) fn connect(&mut self, rules: &Rules, nsp: Nsp, shown: Option<&str>, out: &mut Out) {
+        let Some(auth) = rules.nsps.auth(&nsp) else {
+            // The reference server's own words.
+            let error = r#"{"message":"Invalid namespace"}"#;
+            out.push(Effect::Send(Outgoing::connect_error(&nsp, error).to_frame()));
+            return;
+        };
+        if self.members.len() >= rules.bounds.nsps {
+            out.push(Effect::Limit("nsps_per_connection"));
+            let error = socketio::connect_error_json("Too many namespaces.", "too_many_nsps");
+            out.push(Effect::Send(Outgoing::connect_error(&nsp, &error).to_frame()));
+            return;
+        }
+        let Some(tid) = (rules.new_tid)() else {
+            self.close(CloseCode::INTERNAL, "", DisconnectReason::Server, out);
+            return;
+        };
+        let key = self.next_key;
+        self.next_key = self.next_key.wrapping_add(1);
+        let mut member = Member { key, nsp, tid, stage: Stage::Shown { early: 0 } };
+        match (auth, &self.confirmation) {
+            (Auth::Open, _) => member.admit(rules, None, None, out),
+            (Auth::SessionSync, Confirmation::Done(identity)) => {
+                member.admit(rules, Some(identity), None, out);
+            }
+            (Auth::SessionSync, Confirmation::Running) => {}
+            (Auth::SessionSync, Confirmation::None) => match shown.and_then(auth::credential) {
+                Some(credential) => {
+                    self.confirmation = Confirmation::Running;
+                    out.push(Effect::Confirm(credential));
+                }
+                None => {
+                    out.push(Effect::Send(member.connected()));
+                    let request = Outgoing::event(&member.nsp, Some(REQUEST_ID), auth::REQUEST, "{}");
+                    out.push(Effect::Send(request.to_frame()));
+                    member.stage = Stage::Asked { early: 0 };
+                }
+            },
+        }
+        self.members.push(member);
+        self.await_confirmation(rules, out);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one packet")]
+    pub(super) fn event(
+        &mut self,
+        rules: &Rules,
+        now: Moment,
+        at: usize,
+        id: Option<u64>,
+        name: ByteString,
+        args: Args,
+        out: &mut Out,
+    ) {
+        let draining = self.phase == Phase::Draining;
+        let member = &mut self.members[at];
+        match &mut member.stage {
+            Stage::Admitted(_) if draining => {
+                member.answer(id, &RouteError::unavailable(), out);
+            }
+            Stage::Admitted(bucket) => match bucket.take(rules.bounds.emits_per_second, now) {
+                Rate::Pass => out.push(Effect::Event { key: member.key, id, name, args }),
+                Rate::Wait { retry_after_ms } => {
+                    out.push(Effect::Limit("emits_per_second"));
+                    let error = RouteError::new(code::RATE_LIMITED, "Too many events.")
+                        .with("retry_after_ms", retry_after_ms);
+                    member.answer(id, &error, out);
+                }
+                Rate::Abuse => self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out),
+            },
+            Stage::Shown { early } | Stage::Asked { early } | Stage::Answered { early } => {
+                *early += 1;
+                if *early > rules.bounds.unconfirmed_events {
+                    out.push(Effect::Limit("unconfirmed_events"));
+                    self.refuse(CloseCode::TOO_MANY_UNCONFIRMED, "too_many_unconfirmed", out);
+                    return;
+                }
+                let error = RouteError::new(code::NOT_CONFIRMED, "Not confirmed yet.");
+                member.answer(id, &error, out);
+            }
+        }
+    }
+
+    pub(super) fn ack(&mut self, at: usize, id: u64, args: &ByteString, out: &mut Out) {
+        let member = &mut self.members[at];
+        let Stage::Asked { early } = member.stage else { return };
+        if id != REQUEST_ID {
+            return;
+        }
+        member.stage = Stage::Answered { early };
+        if matches!(self.confirmation, Confirmation::None) {
+            self.confirmation = Confirmation::Running;
+            out.push(Effect::Confirm(auth::answered(args)));
+        }
+    }
+
+    pub(super) fn finished(
+        &self,
+        key: SocketKey,
+        id: Option<u64>,
+        result: Result<Args, RouteError>,
+        out: &mut Out,
+    ) {
+        let member = self.members.iter().find(|member| member.key == key);
+        let (Some(member), Some(id)) = (member, id) else { return };
+        let args = result.unwrap_or_else(|error| error.to_args());
+        out.push(Effect::Send(frames::ack(&member.nsp, id, &args)));
+    }
+
+    pub(super) fn disconnect(
+        &mut self,
+        rules: &Rules,
+        key: SocketKey,
+        reason: DisconnectReason,
+        out: &mut Out,
+    ) {
+        let Some(at) = self.members.iter().position(|member| member.key == key) else { return };
+        let member = self.members.remove(at);
+        let code = match reason {
+            DisconnectReason::SessionEnded => CloseCode::SESSION_ENDED,
+            _ => CloseCode::BOOTED,
+        };
+        out.push(Effect::Send(Outgoing::disconnect(&member.nsp).to_frame()));
+        if reason == DisconnectReason::SessionEnded {
+            // What the connection proved once is worth nothing any more.
+            self.confirmation = Confirmation::None;
+        }
+        if member.stage.is_admitted() {
+            out.push(Effect::Leave { key, reason });
+        }
+        if self.members.is_empty() {
+            self.end(code, "", out);
+        } else {
+            self.await_confirmation(rules, out);
+        }
+    }
+}
+
+impl Member {
+    fn answer(&self, id: Option<u64>, error: &RouteError, out: &mut Out) {
+        if let Some(id) = id {
+            out.push(Effect::Send(frames::ack(&self.nsp, id, &error.to_args())));
+        }
+    }
+}

@@ -34,8 +34,8 @@ impl Bounds {
         let max_payload = size(limits.max_payload);
         let mut frames = ws::DecodeLimits::with_max_payload(max_payload);
         frames.max_fragments = size(limits.max_fragments);
-        frames.max_held = max_payload
-            .saturating_add(frames.max_fragments.saturating_mul(frames.fragment_charge));
+        frames.max_held =
+            max_payload.saturating_add(frames.max_fragments.saturating_mul(frames.fragment_charge));
         Self {
             frames,
             packets: socketio::Limits {

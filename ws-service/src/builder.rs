@@ -194,10 +194,7 @@ impl Builder {
     }
 
     /// Adds plain HTTP routes to the listener's App. Runs on every thread.
-    pub fn http(
-        mut self,
-        configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn http(mut self, configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
         self.http.push(Arc::new(configure));
         self
     }

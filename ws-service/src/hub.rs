@@ -119,8 +119,7 @@ impl Hub {
 
     async fn to_all(&self, to: &Target, frame: Bytes, volatile: bool) -> Result<(), EmitError> {
         for shard in self.populated() {
-            let message =
-                ShardMessage::Deliver { to: to.clone(), frame: frame.clone(), volatile };
+            let message = ShardMessage::Deliver { to: to.clone(), frame: frame.clone(), volatile };
             shard.inbound.send(message).await.map_err(|_| EmitError::Closing)?;
         }
         Ok(())

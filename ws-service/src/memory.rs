@@ -40,8 +40,7 @@ pub(crate) fn limit() -> Option<u64> {
     let of_cgroup = fs::read_to_string("/sys/fs/cgroup/memory.max")
         .ok()
         .and_then(|text| text.trim().parse().ok());
-    let of_machine =
-        || fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_total(&text));
+    let of_machine = || fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_total(&text));
     of_cgroup.or_else(of_machine)
 }
 

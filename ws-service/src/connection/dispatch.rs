@@ -38,13 +38,7 @@ pub(super) struct Ready {
 
 impl Connection {
     /// An event came from an admitted socket.
-    pub(super) fn event(
-        &mut self,
-        key: SocketKey,
-        id: Option<u64>,
-        name: ByteString,
-        args: Args,
-    ) {
+    pub(super) fn event(&mut self, key: SocketKey, id: Option<u64>, name: ByteString, args: Args) {
         let shared = Arc::clone(&self.shard.shared);
         let metrics = &shared.services.metrics;
         metrics.events_in.inc();

@@ -31,23 +31,12 @@ pub(crate) enum Input {
     /// A credential was judged.
     Confirmed(Result<Box<Confirmed>, ConfirmError>),
     /// A handler finished an event that had this acknowledgement id.
-    Finished {
-        key: SocketKey,
-        id: Option<u64>,
-        result: Result<Args, RouteError>,
-    },
+    Finished { key: SocketKey, id: Option<u64>, result: Result<Args, RouteError> },
     /// The application, an operator or the end of a session sends a socket away.
-    Disconnect {
-        key: SocketKey,
-        reason: DisconnectReason,
-    },
+    Disconnect { key: SocketKey, reason: DisconnectReason },
     /// The node goes away: the client is told to come back after `after_ms`. `busy` says whether
     /// handlers still run; they have `within` to finish.
-    Drain {
-        after_ms: u64,
-        busy: bool,
-        within: Duration,
-    },
+    Drain { after_ms: u64, busy: bool, within: Duration },
     /// The last running handler finished.
     Idle,
     /// The peer does not take what is sent to it.
@@ -78,25 +67,13 @@ pub(crate) enum Effect {
         identity: Option<Identity>,
     },
     /// An event for a handler, to be answered with [`Input::Finished`].
-    Event {
-        key: SocketKey,
-        id: Option<u64>,
-        name: ByteString,
-        args: Args,
-    },
+    Event { key: SocketKey, id: Option<u64>, name: ByteString, args: Args },
     /// An admitted socket is gone.
-    Leave {
-        key: SocketKey,
-        reason: DisconnectReason,
-    },
+    Leave { key: SocketKey, reason: DisconnectReason },
     /// Count a hit of this limit.
     Limit(&'static str),
     /// Say goodbye with a close frame, then end. `answer` says whether the peer said it first.
-    Close {
-        code: CloseCode,
-        reason: CloseReason,
-        answer: bool,
-    },
+    Close { code: CloseCode, reason: CloseReason, answer: bool },
     /// End at once, without a word: the peer would not read it, or is gone.
     Abort(CloseCode),
 }

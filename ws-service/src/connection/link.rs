@@ -24,11 +24,7 @@ use super::{
     stream::{Stream, Wrote},
     timers::{Timer, Timers},
 };
-use crate::{
-    bounds::Bounds,
-    clock::Moment,
-    shard::wheel::ConnectionKey,
-};
+use crate::{bounds::Bounds, clock::Moment, shard::wheel::ConnectionKey};
 
 /// Something that a connection's task has to look at. At most a few wait at once: one for each
 /// timer, confirmation, running handler and socket.
@@ -39,17 +35,9 @@ pub(crate) enum Notice {
     /// A credential was judged.
     Confirmed(Result<Box<Confirmed>, ConfirmError>),
     /// A handler finished.
-    Finished {
-        key: SocketKey,
-        route: RouteId,
-        id: Option<u64>,
-        result: Result<Args, RouteError>,
-    },
+    Finished { key: SocketKey, route: RouteId, id: Option<u64>, result: Result<Args, RouteError> },
     /// A socket is sent away.
-    Disconnect {
-        key: SocketKey,
-        reason: DisconnectReason,
-    },
+    Disconnect { key: SocketKey, reason: DisconnectReason },
     /// The outbox is over its bound, of this name.
     Slow(&'static str),
     /// Writing failed.
@@ -119,13 +107,7 @@ impl Link {
     }
 
     /// Queues a frame.
-    pub(crate) fn push(
-        &self,
-        frame: &Bytes,
-        class: Class,
-        bounds: &Bounds,
-        now: Moment,
-    ) -> Pushed {
+    pub(crate) fn push(&self, frame: &Bytes, class: Class, bounds: &Bounds, now: Moment) -> Pushed {
         self.outbox.borrow_mut().push(frame, class, bounds, now)
     }
 

@@ -15,7 +15,7 @@ pub(crate) const SLICES: usize = 64;
 
 /// A queue this short keeps its memory while it is empty, so that a socket that gets one message
 /// at a time does not allocate for each.
-const KEPT: usize = 4;
+const KEPT: usize = 16;
 
 /// What a frame may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,16 +12,9 @@ use router_core::{
 #[derive(Debug)]
 pub(crate) enum ShardMessage {
     /// A finished frame for some of the shard's sockets.
-    Deliver {
-        to: Target,
-        frame: Bytes,
-        volatile: bool,
-    },
+    Deliver { to: Target, frame: Bytes, volatile: bool },
     /// Sockets are sent away.
-    Disconnect {
-        who: Recipients,
-        reason: DisconnectReason,
-    },
+    Disconnect { who: Recipients, reason: DisconnectReason },
     /// The node goes away: each connection gets a moment of its own to leave.
     Drain,
 }

@@ -119,10 +119,8 @@ async fn text_is_checked_across_fragments() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fragments_are_bounded_in_number_and_time() {
     let cluster = Cluster::new();
-    let limits = Limits {
-        fragment_timeout: Limit::At(Duration::from_millis(200)),
-        ..Limits::default()
-    };
+    let limits =
+        Limits { fragment_timeout: Limit::At(Duration::from_millis(200)), ..Limits::default() };
     let server = cluster.serve_with(1, limits, |builder| builder).await;
     let mut neighbour = cluster.neighbour(&server).await;
 
@@ -236,8 +234,7 @@ async fn a_client_that_vanishes_leaves_nothing_behind() {
     }
     let metrics = &server.metrics;
     eventually("only the neighbour is left", async || {
-        (metrics.connections.get(), metrics.sockets.get(), server.handle.hub().count())
-            == (1, 1, 1)
+        (metrics.connections.get(), metrics.sockets.get(), server.handle.hub().count()) == (1, 1, 1)
     })
     .await;
     neighbour.check().await;

@@ -204,9 +204,8 @@ async fn unconfirmed_connections_of_one_address_are_bounded() {
 async fn a_trusted_proxy_says_whose_connection_it_is() {
     let cluster = Cluster::new();
     let limits = Limits { unconfirmed_per_address: Limit::At(1), ..Limits::default() };
-    let configure = |builder: ws_service::Builder| {
-        builder.trusted_proxies(["127.0.0.1".parse().unwrap()])
-    };
+    let configure =
+        |builder: ws_service::Builder| builder.trusted_proxies(["127.0.0.1".parse().unwrap()]);
     let server = cluster.serve_with(1, limits, configure).await;
     let from = async |address: &str| {
         let mut stream = TcpStream::connect(server.addr()).await.unwrap();

@@ -67,7 +67,8 @@ async fn a_forged_token_is_refused_and_the_client_stays_away() {
     shown.send(&format!(r#"40{{"ws_token":"{forged}"}}"#)).await;
     let ended = shown.ended().await;
     assert_eq!(ended.code, Some(4101));
-    let refusal = r#"44{"message":"Session confirmation failed.","data":{"code":"session_refused"}}"#;
+    let refusal =
+        r#"44{"message":"Session confirmation failed.","data":{"code":"session_refused"}}"#;
     assert_eq!(ended.texts, [refusal]);
 
     let mut asked = Client::open(server.addr()).await;
@@ -159,10 +160,8 @@ async fn a_resume_credential_leads_back_and_an_older_one_revokes_the_family() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_not_confirmed_in_time_is_told_and_closed() {
     let cluster = Cluster::new();
-    let limits = Limits {
-        confirm_timeout: Limit::At(Duration::from_millis(200)),
-        ..Limits::default()
-    };
+    let limits =
+        Limits { confirm_timeout: Limit::At(Duration::from_millis(200)), ..Limits::default() };
     let server = cluster.serve_with(1, limits, |builder| builder).await;
     let mut neighbour = cluster.neighbour(&server).await;
     let mut asked = Client::open(server.addr()).await;
@@ -323,9 +322,8 @@ async fn a_sockets_id_is_public_and_not_its_transports() {
 async fn an_open_nsp_admits_without_a_session() {
     use ws_service::Auth;
     let cluster = Cluster::new();
-    let configure = |builder: ws_service::Builder| {
-        builder.nsp("/", Auth::SessionSync).nsp("/open", Auth::Open)
-    };
+    let configure =
+        |builder: ws_service::Builder| builder.nsp("/", Auth::SessionSync).nsp("/open", Auth::Open);
     let server = cluster.serve_with(1, Limits::default(), configure).await;
     let mut client = Client::open(server.addr()).await;
     client.send("40/open,").await;

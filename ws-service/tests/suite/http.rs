@@ -14,9 +14,10 @@ use crate::{
 async fn answer(server: &Server, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server.addr()).await.unwrap();
     let (head, mut body) = exchange(&mut stream, request.as_bytes()).await;
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).or_else(|| {
-        head.lines().find_map(|line| line.strip_prefix("Content-Length: "))
-    });
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .or_else(|| head.lines().find_map(|line| line.strip_prefix("Content-Length: ")));
     let length: usize = length.map_or(0, |length| length.parse().unwrap());
     while body.len() < length {
         assert_ne!(soon(stream.read_buf(&mut body)).await.unwrap(), 0);
@@ -130,7 +131,8 @@ async fn what_comes_behind_the_request_is_not_lost() {
     let (head, mut rest) = exchange(&mut stream, &all).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     eventually("it is confirmed", async || {
-        let read = tokio::time::timeout(std::time::Duration::from_millis(5), stream.read_buf(&mut rest));
+        let read =
+            tokio::time::timeout(std::time::Duration::from_millis(5), stream.read_buf(&mut rest));
         let _nothing_yet = read.await;
         rest.windows(17).any(|window| window == b"whisk.auth.accept")
     })

@@ -30,7 +30,13 @@ impl Protocol {
     }
 
     /// A confirmation serves every socket that waits for one, also those not answered yet.
-    pub(super) fn admit_waiting(&mut self, rules: &Rules, identity: &Identity, resume: &str, out: &mut Out) {
+    pub(super) fn admit_waiting(
+        &mut self,
+        rules: &Rules,
+        identity: &Identity,
+        resume: &str,
+        out: &mut Out,
+    ) {
         for member in self.members.iter_mut().filter(|member| !member.stage.is_admitted()) {
             member.admit(rules, Some(identity), Some(resume), out);
         }

@@ -138,8 +138,7 @@ impl Protocol {
             }
             Input::Timer(timer) => self.timer(rules, timer, out),
             Input::Confirmed(Ok(confirmed)) => {
-                let identity =
-                    Identity { sid: confirmed.sid, user_id: confirmed.user_id };
+                let identity = Identity { sid: confirmed.sid, user_id: confirmed.user_id };
                 self.admit_waiting(rules, &identity, &confirmed.resume, out);
                 self.confirmation = Confirmation::Done(identity);
             }

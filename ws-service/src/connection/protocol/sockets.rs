@@ -92,7 +92,8 @@ impl Protocol {
                 }
                 None => {
                     out.push(Effect::Send(member.connected()));
-                    let request = Outgoing::event(&member.nsp, Some(REQUEST_ID), auth::REQUEST, "{}");
+                    let request =
+                        Outgoing::event(&member.nsp, Some(REQUEST_ID), auth::REQUEST, "{}");
                     out.push(Effect::Send(request.to_frame()));
                     member.stage = Stage::Asked { early: 0 };
                 }

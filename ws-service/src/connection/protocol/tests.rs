@@ -138,16 +138,12 @@ fn a_shown_token_is_confirmed_before_the_connect_is_answered() {
 #[test]
 fn who_shows_nothing_is_asked() {
     let mut script = Script::new(&Limits::default());
-    assert_eq!(
-        script.text("40"),
-        [r#"> 40{"sid":"t1"}"#, r#"> 420["whisk.auth.request",{}]"#]
-    );
+    assert_eq!(script.text("40"), [r#"> 40{"sid":"t1"}"#, r#"> 420["whisk.auth.request",{}]"#]);
     // Of another id, and of an id that nobody asked for: not heard.
     assert!(script.text(r#"431[{"ws_token":"y"}]"#).is_empty());
     assert_eq!(script.text(r#"430[{"resume":"y"}]"#), [r#"confirm resume "y""#]);
     assert!(script.text(r#"430[{"resume":"again"}]"#).is_empty());
-    let expected =
-        [accept("42", "t1"), "admit 0 / t1 7".to_owned(), "clear Confirm".to_owned()];
+    let expected = [accept("42", "t1"), "admit 0 / t1 7".to_owned(), "clear Confirm".to_owned()];
     assert_eq!(script.input(good()), expected);
 }
 
@@ -207,11 +203,7 @@ fn one_confirmation_serves_all_sockets_of_a_connection() {
     script.text("41/b");
     assert_eq!(
         script.text("40/b,"),
-        [
-            r#"> 40/b,{"sid":"t3"}"#,
-            &format!(r#"> 42/b,{ACCEPT}t3"}}]"#),
-            "admit 2 /b t3 7",
-        ]
+        [r#"> 40/b,{"sid":"t3"}"#, &format!(r#"> 42/b,{ACCEPT}t3"}}]"#), "admit 2 /b t3 7",]
     );
 }
 
@@ -220,8 +212,7 @@ fn events_before_the_confirmation_are_answered_and_counted() {
     let limits = Limits { unconfirmed_events: Limit::At(2), ..Limits::default() };
     let mut script = Script::new(&limits);
     script.text(r#"40{"ws_token":"x"}"#);
-    let answer =
-        r#"> 431[{"error":{"code":"not_confirmed","message":"Not confirmed yet."}}]"#;
+    let answer = r#"> 431[{"error":{"code":"not_confirmed","message":"Not confirmed yet."}}]"#;
     assert_eq!(script.text(r#"421["a"]"#), [answer]);
     assert!(script.text(r#"42["a"]"#).is_empty());
     // Its CONNECT was never answered, so there is nothing to disconnect it from.
@@ -297,21 +288,12 @@ fn stay_away_closes_put_the_client_out_first_and_the_others_do_not() {
     two.text("40/open,");
     assert_eq!(
         two.text("42{}"),
-        [
-            "> 41",
-            "> 41/open,",
-            "leave 0 invalid_payload",
-            "leave 1 invalid_payload",
-            "close 1007",
-        ]
+        ["> 41", "> 41/open,", "leave 0 invalid_payload", "leave 1 invalid_payload", "close 1007",]
     );
     let out = Script::confirmed().input(Input::Timer(Timer::Fragment));
     assert_eq!(out, ["limit fragment_timeout", "leave 0 fragment_timeout", "close 4004"]);
     assert_eq!(Script::confirmed().input(Input::Slow), ["leave 0 slow", "abort 4001"]);
-    assert_eq!(
-        Script::confirmed().input(Input::Lost),
-        ["leave 0 transport_closed", "abort 1006"]
-    );
+    assert_eq!(Script::confirmed().input(Input::Lost), ["leave 0 transport_closed", "abort 1006"]);
 }
 
 #[test]
@@ -409,8 +391,15 @@ fn any_order_of_inputs_ends_every_admitted_socket_exactly_once() {
             }
         };
         let texts = [
-            r#"40{"ws_token":"x"}"#, "40", "40/b,", "40/open,", r#"421["a"]"#, "41", "41/b,",
-            r#"430[{"ws_token":"x"}]"#, "3",
+            r#"40{"ws_token":"x"}"#,
+            "40",
+            "40/b,",
+            "40/open,",
+            r#"421["a"]"#,
+            "41",
+            "41/b,",
+            r#"430[{"ws_token":"x"}]"#,
+            "3",
         ];
         for _ in 0..12 {
             let text = texts[usize::try_from(next() % texts.len() as u64).unwrap()];

@@ -7,4 +7,4 @@ mod query;
 
 pub use handshake::Handshake;
 pub use packet::{Packet, PacketError, frames};
-pub use query::{OpenError, OpenRequest, Transport};
+pub use query::{Action, OpenError, OpenRequest, Transport};

@@ -38,6 +38,9 @@ pub enum PacketError {
     /// The first character is no digit from 0 to 6.
     #[error("unknown packet type")]
     UnknownType,
+    /// In a polling body: bytes that are not UTF-8.
+    #[error("a payload is not UTF-8")]
+    InvalidUtf8,
     /// In a polling body: base64 that cannot be read.
     #[error("a binary message is not base64")]
     InvalidBase64,
@@ -47,6 +50,20 @@ pub enum PacketError {
     /// In a polling body: over the bound on its packets.
     #[error("a payload has too many packets")]
     TooManyPackets,
+}
+
+impl PacketError {
+    /// A short name for metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::UnknownType => "unknown_type",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::InvalidBase64 => "invalid_base64",
+            Self::TooLarge => "too_large",
+            Self::TooManyPackets => "too_many_packets",
+        }
+    }
 }
 
 impl Packet {

@@ -1,8 +1,14 @@
 //! Long-polling bodies: packets with a separator between them, binary messages as base64
 //! (Engine.IO protocol, "HTTP long-polling").
+//!
+//! JSONP is not served: revision 4 has no client that asks for it.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::packet::{Packet, PacketError};
@@ -10,29 +16,51 @@ use super::packet::{Packet, PacketError};
 /// The record separator between two packets of a body.
 const SEPARATOR: u8 = 0x1e;
 
+/// Written with padding; read without it too, as the reference server does.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// Bounds on a received body. `usize::MAX` switches a bound off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayloadLimits {
     /// Bytes of the whole body, as it stands on the wire.
     pub max_payload: usize,
-    /// Packets in it.
+    /// Packets in it. Official clients send all that waits in one body, as far as it fits, so
+    /// that this bounds a burst.
     pub max_packets: usize,
 }
 
 impl Default for PayloadLimits {
-    /// 256 KiB, 256 packets.
+    /// 256 KiB, 4,096 packets.
     fn default() -> Self {
-        Self { max_payload: 256 * 1024, max_packets: 256 }
+        Self { max_payload: 256 * 1024, max_packets: 4096 }
     }
 }
 
-/// Reads a whole body.
+/// Reads a whole body as it came.
+///
+/// # Errors
+///
+/// As [`decode`], and [`PacketError::InvalidUtf8`]: size, encoding, number of packets and each
+/// packet are judged in this order.
+pub fn decode_body(body: Bytes, limits: &PayloadLimits) -> Result<Vec<Packet>, PacketError> {
+    if body.len() > limits.max_payload {
+        return Err(PacketError::TooLarge);
+    }
+    let body = ByteString::try_from(body).map_err(|_| PacketError::InvalidUtf8)?;
+    decode(&body, limits)
+}
+
+/// Reads a whole body that is known to be text. Texts are slices of it.
 ///
 /// # Errors
 ///
 /// The bounds are judged before anything is decoded ([`PacketError::TooLarge`],
 /// [`PacketError::TooManyPackets`]); then the first packet that cannot be read refuses the
-/// body as a whole, so that no part of a broken body takes effect.
+/// body as a whole, so that no part of a broken body takes effect. A body without packets, and
+/// nothing between two separators, is [`PacketError::Empty`].
 pub fn decode(body: &ByteString, limits: &PayloadLimits) -> Result<Vec<Packet>, PacketError> {
     if body.len() > limits.max_payload {
         return Err(PacketError::TooLarge);
@@ -41,7 +69,8 @@ pub fn decode(body: &ByteString, limits: &PayloadLimits) -> Result<Vec<Packet>, 
     if count > limits.max_packets {
         return Err(PacketError::TooManyPackets);
     }
-    let mut packets = Vec::with_capacity(count);
+    // Grows by what is read: where the bound is off, separators alone would announce much.
+    let mut packets = Vec::with_capacity(count.min(16));
     for packet in body.split(char::from(SEPARATOR)) {
         packets.push(match packet.strip_prefix('b') {
             Some(base64) => binary(base64)?,
@@ -51,32 +80,54 @@ pub fn decode(body: &ByteString, limits: &PayloadLimits) -> Result<Vec<Packet>, 
     Ok(packets)
 }
 
-/// Writes packets as one body.
-pub fn encode<'a>(packets: impl IntoIterator<Item = &'a Packet>) -> String {
-    let mut body = String::new();
-    for (index, packet) in packets.into_iter().enumerate() {
+/// Writes packets as one body, in one allocation.
+pub fn encode<'a, P>(packets: P) -> String
+where
+    P: IntoIterator<Item = &'a Packet>,
+    P::IntoIter: Clone,
+{
+    let packets = packets.into_iter();
+    let len = packets.clone().map(|packet| encoded_len(packet) + 1).sum();
+    let mut body = String::with_capacity(len);
+    for (index, packet) in packets.enumerate() {
         if index > 0 {
             body.push(char::from(SEPARATOR));
         }
         let (kind, data) = packet.parts();
         body.push_str(kind);
         match packet {
-            Packet::Binary(payload) => BASE64_STANDARD.encode_string(payload, &mut body),
+            Packet::Binary(payload) => BASE64.encode_string(payload, &mut body),
             _ => body.push_str(data),
         }
     }
     body
 }
 
+/// How many bytes a packet takes in a body, its separator not counted. The bodies of a poll
+/// are filled by it up to a bound.
+pub fn encoded_len(packet: &Packet) -> usize {
+    match packet {
+        Packet::Binary(payload) => 1 + payload.len().div_ceil(3) * 4,
+        packet => {
+            let (kind, data) = packet.parts();
+            kind.len() + data.len()
+        }
+    }
+}
+
 fn binary(base64: &str) -> Result<Packet, PacketError> {
-    let payload = BASE64_STANDARD.decode(base64).map_err(|_| PacketError::InvalidBase64)?;
+    // Encoders of the mail world break lines after 76 characters; Java clients have such.
+    let wrapped = memchr::memchr2(b'\r', b'\n', base64.as_bytes()).is_some();
+    let base64 = match wrapped {
+        true => Cow::Owned(base64.replace(['\r', '\n'], "")),
+        false => Cow::Borrowed(base64),
+    };
+    let payload = BASE64.decode(&*base64).map_err(|_| PacketError::InvalidBase64)?;
     Ok(Packet::Binary(payload.into()))
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn read(body: &str) -> Result<Vec<Packet>, PacketError> {
@@ -107,6 +158,8 @@ mod tests {
         for (body, packets) in cases {
             assert_eq!(read(body).unwrap(), packets);
             assert_eq!(encode(&packets), body);
+            let lens: usize = packets.iter().map(|packet| encoded_len(packet) + 1).sum();
+            assert_eq!(lens, body.len() + 1);
         }
     }
 
@@ -118,11 +171,41 @@ mod tests {
             ("\u{1e}4a", PacketError::Empty),
             ("4a\u{1e}9", PacketError::UnknownType),
             ("abc", PacketError::UnknownType),
+            ("\u{1e}", PacketError::Empty),
+            ("4a\u{1e}\u{1e}4b", PacketError::Empty),
             ("b???", PacketError::InvalidBase64),
+            ("bA", PacketError::InvalidBase64),
+            ("bAQ=A", PacketError::InvalidBase64),
+            // Bits that stand for nothing, and the alphabet of URLs.
+            ("bAR==", PacketError::InvalidBase64),
+            ("b-_-_", PacketError::InvalidBase64),
+            ("b4a", PacketError::InvalidBase64),
         ];
         for (body, error) in cases {
             assert_eq!(read(body), Err(error), "{body:?}");
         }
+    }
+
+    #[test]
+    fn base64_may_lack_its_padding_and_have_line_breaks() {
+        let read = |body: &str| read(body).unwrap();
+        let one_byte = [Packet::Binary(Bytes::from_static(&[1]))];
+        assert_eq!(read("bAQ=="), one_byte);
+        assert_eq!(read("bAQ"), one_byte);
+        assert_eq!(read("bAQ==\r\n"), one_byte);
+        assert_eq!(read("bA\nQ"), one_byte);
+    }
+
+    #[test]
+    fn a_body_as_it_came_is_judged_by_its_bytes_first() {
+        let limits = PayloadLimits { max_payload: 4, max_packets: 9 };
+        let read = |body: &'static [u8]| decode_body(Bytes::from_static(body), &limits);
+        assert_eq!(read("4€".as_bytes()), Ok(vec![Packet::Message("€".into())]));
+        assert_eq!(read("4€a".as_bytes()), Err(PacketError::TooLarge));
+        assert_eq!(read(b"\xff\xff\xff\xff\xff"), Err(PacketError::TooLarge));
+        assert_eq!(read(b"4\xff"), Err(PacketError::InvalidUtf8));
+        assert_eq!(read(b"4\x1e2"), Ok(vec![Packet::Message("".into()), Packet::Ping("".into())]));
+        assert_eq!(read(b""), Err(PacketError::Empty));
     }
 
     #[test]

@@ -30,13 +30,29 @@ impl fmt::Display for Transport {
     }
 }
 
+/// What a request wants to be done, told by its query, its method and its wish to be upgraded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// OPTIONS: a browser asks what it may send. It is answered by the rules for origins alone.
+    Preflight,
+    /// A session begins on this transport.
+    Open(Transport),
+    /// GET: the session's waiting packets are fetched.
+    Poll(&'a str),
+    /// POST: the body has packets for the session.
+    Push(&'a str),
+    /// The session, which began by long-polling, is to move to this WebSocket.
+    Upgrade(&'a str),
+}
+
 /// What a request asks for. Keys that the protocol does not name (`t`, the cache buster, and
 /// the application's own) are passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenRequest<'a> {
     /// The transport of this request.
     pub transport: Transport,
-    /// The session that it belongs to, as the client wrote it; `None` opens one. Session ids
+    /// The session that it belongs to, as the client wrote it; `None`, which an empty one is
+    /// too, opens one. Session ids
     /// have no character that a query string escapes, so that an escaped one is simply unknown.
     pub sid: Option<&'a str>,
 }
@@ -48,15 +64,20 @@ impl<'a> OpenRequest<'a> {
     ///
     /// [`OpenError::UnknownTransport`]; [`OpenError::UnsupportedVersion`] unless `EIO` is 4,
     /// which a request of an open session need not say; [`OpenError::BadRequest`] for one of
-    /// the three keys said twice.
+    /// the three keys said twice, or for JSONP (a `j` on long-polling).
     pub fn parse(query: &'a str) -> Result<Self, OpenError> {
         let [mut version, mut transport, mut sid] = [None; 3];
+        let mut is_jsonp = false;
         for pair in query.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let slot = match key {
                 "EIO" => &mut version,
                 "transport" => &mut transport,
                 "sid" => &mut sid,
+                "j" => {
+                    is_jsonp = true;
+                    continue;
+                }
                 _ => continue,
             };
             if slot.replace(value).is_some() {
@@ -68,9 +89,32 @@ impl<'a> OpenRequest<'a> {
             Some("polling") => Transport::Polling,
             _ => return Err(OpenError::UnknownTransport),
         };
+        let sid = sid.filter(|sid| !sid.is_empty());
         match (version, sid) {
+            _ if is_jsonp && transport == Transport::Polling => Err(OpenError::BadRequest),
             (Some("4"), _) | (None, Some(_)) => Ok(Self { transport, sid }),
             _ => Err(OpenError::UnsupportedVersion),
+        }
+    }
+
+    /// Tells what is to be done. Whether the session is known, and polls at all, is its
+    /// owner's to judge ([`OpenError::UnknownSession`], [`OpenError::BadRequest`]).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check), and [`OpenError::BadRequest`] for a method that a
+    /// session has no use for.
+    pub fn action(&self, method: &str, upgrade: bool) -> Result<Action<'a>, OpenError> {
+        if method == "OPTIONS" && !upgrade {
+            return Ok(Action::Preflight);
+        }
+        self.check(method, upgrade)?;
+        match (self.sid, method, self.transport) {
+            (None, _, transport) => Ok(Action::Open(transport)),
+            (Some(sid), "GET", Transport::Polling) => Ok(Action::Poll(sid)),
+            (Some(sid), "POST", Transport::Polling) => Ok(Action::Push(sid)),
+            (Some(sid), "GET", Transport::WebSocket) => Ok(Action::Upgrade(sid)),
+            _ => Err(OpenError::BadRequest),
         }
     }
 
@@ -154,6 +198,8 @@ mod tests {
             ("EIO=4&transport=polling&t=x&sid=lv_VI97", Transport::Polling, Some("lv_VI97")),
             ("foo=bar&EIO=4&&transport=websocket&sid=a-b", Transport::WebSocket, Some("a-b")),
             ("transport=polling&sid=a", Transport::Polling, Some("a")),
+            ("EIO=4&transport=polling&sid=", Transport::Polling, None),
+            ("EIO=4&transport=websocket&j=0", Transport::WebSocket, None),
         ];
         for (query, transport, sid) in cases {
             assert_eq!(OpenRequest::parse(query), Ok(OpenRequest { transport, sid }), "{query}");
@@ -174,6 +220,9 @@ mod tests {
             ("EIO=abc&transport=websocket", UnsupportedVersion),
             ("EIO=3&transport=websocket", UnsupportedVersion),
             ("EIO=3&transport=polling&sid=a", UnsupportedVersion),
+            ("transport=polling&sid=", UnsupportedVersion),
+            ("EIO=4&transport=polling&j=0", BadRequest),
+            ("EIO=4&transport=polling&sid=a&j=1", BadRequest),
             ("EIO=4&EIO=4&transport=websocket", BadRequest),
             ("EIO=4&transport=websocket&transport=polling", BadRequest),
             ("EIO=4&transport=polling&sid=a&sid=b", BadRequest),
@@ -196,6 +245,37 @@ mod tests {
         assert_eq!(open(polling).check("POST", false), Err(OpenError::BadMethod));
         assert_eq!(of(polling).check("POST", false), Ok(()));
         assert_eq!(of(ws).check("GET", true), Ok(()));
+    }
+
+    #[test]
+    fn query_method_and_upgrade_tell_what_is_to_be_done() {
+        use OpenError::{BadMethod, BadRequest};
+        let polling = "EIO=4&transport=polling";
+        let websocket = "EIO=4&transport=websocket";
+        let cases = [
+            (polling, "GET", false, Ok(Action::Open(Transport::Polling))),
+            (websocket, "GET", true, Ok(Action::Open(Transport::WebSocket))),
+            (polling, "OPTIONS", false, Ok(Action::Preflight)),
+            ("transport=polling&sid=a", "OPTIONS", false, Ok(Action::Preflight)),
+            ("transport=polling&sid=a", "GET", false, Ok(Action::Poll("a"))),
+            ("transport=polling&sid=a", "POST", false, Ok(Action::Push("a"))),
+            ("transport=websocket&sid=a", "GET", true, Ok(Action::Upgrade("a"))),
+            (polling, "POST", false, Err(BadMethod)),
+            (polling, "PUT", false, Err(BadMethod)),
+            (websocket, "OPTIONS", true, Err(BadMethod)),
+            (websocket, "GET", false, Err(BadRequest)),
+            (polling, "GET", true, Err(BadRequest)),
+            ("transport=polling&sid=a", "PUT", false, Err(BadRequest)),
+            ("transport=polling&sid=a", "DELETE", false, Err(BadRequest)),
+            ("transport=polling&sid=a", "get", false, Err(BadRequest)),
+            ("transport=polling&sid=a", "GET", true, Err(BadRequest)),
+            ("transport=websocket&sid=a", "GET", false, Err(BadRequest)),
+            ("transport=websocket&sid=a", "POST", true, Err(BadRequest)),
+        ];
+        for (query, method, upgrade, action) in cases {
+            let request = OpenRequest::parse(query).unwrap();
+            assert_eq!(request.action(method, upgrade), action, "{method} {query} {upgrade}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wire::engine::{self, payload};
-use wire::socketio::{Kind, Nsp, Outgoing};
+use wire::socketio::{Kind, Limits, Nsp, Outgoing, msgpack};
 use wire::ws::{DecodeLimits, Message, Opcode, client, encode};
 use wire::{CloseCode, CloseReason};
 
@@ -67,6 +67,7 @@ fn any_args() -> impl Strategy<Value = String> {
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),
         any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
         any::<String>().prop_map(Into::into),
     ];
     let value = leaf.prop_recursive(4, 24, 4, |inner| {
@@ -162,6 +163,31 @@ proptest! {
         let packet = decode(&outgoing.to_text()).unwrap();
         prop_assert_eq!(&packet.nsp, &nsp);
         prop_assert_eq!(packet.attachments, attachments);
+        let expected = Kind::Event { id, name: name.into(), args: args.into() };
+        prop_assert_eq!(packet.kind, expected);
+    }
+
+    #[test]
+    fn events_come_back_from_message_pack_as_they_were_written(
+        nsp in "(/|/[a-z/._-]{1,12})",
+        id in prop::option::of(0..=wire::socketio::MAX_ACK_ID),
+        name in ".{0,40}",
+        args in any_args(),
+        data in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..=10),
+    ) {
+        let nsp = Nsp::new(nsp).unwrap();
+        let attachments: Vec<Bytes> = data.into_iter().map(Bytes::from).collect();
+        // The arguments, and after them an array of all attachments.
+        let places: Vec<String> = (0..attachments.len())
+            .map(|num| format!(r#"{{"_placeholder":true,"num":{num}}}"#))
+            .collect();
+        let comma = if args.is_empty() { "" } else { "," };
+        let args = format!("{args}{comma}[{}]", places.join(","));
+        let message = Outgoing::event(&nsp, id, &name, &args).to_msgpack(&attachments).unwrap();
+        let (packet, back) = msgpack::decode(&message, &Limits::default(), usize::MAX).unwrap();
+        prop_assert_eq!(&packet.nsp, &nsp);
+        prop_assert_eq!(packet.attachments, attachments.len());
+        prop_assert_eq!(back, attachments);
         let expected = Kind::Event { id, name: name.into(), args: args.into() };
         prop_assert_eq!(packet.kind, expected);
     }

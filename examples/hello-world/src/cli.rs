@@ -56,7 +56,7 @@ pub(crate) struct Common {
 /// `web`
 #[derive(Debug, Args)]
 pub(crate) struct Web {
-    /// The ws nodes as browsers reach them, `host:port` between commas.
+    /// The ws nodes as browsers reach them: `host:port`, or `wss://host`, between commas.
     #[arg(long, value_name = "HOST:PORT,…")]
     pub(crate) ws: Option<String>,
 }

@@ -81,7 +81,7 @@ impl System {
         let node = Node::start(self.spec("web", 0), self.backend.clone()).await?;
         let (host, port) = (self.config.listen.host, self.config.listen.port);
         let listener = listen(&format!("{host}:{port}"))?;
-        let nodes = self.config.ws.iter().map(|address| format!("ws://{address}")).collect();
+        let nodes = self.config.ws.iter().map(socket_url).collect();
         let web = WebService::builder(node, self.sessions(), Arc::clone(&self.keys))
             .configure(page::pages)
             .data(Nodes(nodes))
@@ -97,14 +97,19 @@ impl System {
         let node = Node::start(self.spec("ws", nid), self.backend.clone()).await?;
         let tokens = Arc::clone(&self.backend.tokens);
         let confirmer = Confirmer::new(self.sessions(), tokens, Arc::clone(&self.keys));
+        let tls = launch::tls(&self.config.listen)?;
+        let scheme = if tls.is_some() { "wss" } else { "ws" };
         let ws = WsService::builder(node, confirmer)
             .routes(world::routes)
             .observers(world::observers)
             .origins(Origins::list(origins))
             .drain_window(self.config.drain_window)
-            .listen(listen(address)?)
-            .build()?;
-        say(&format!("ws/{nid} holds sockets at ws://{}", ws.handle().local_addr()));
+            .listen(listen(address)?);
+        let ws = match tls {
+            Some(tls) => ws.tls(tls).build()?,
+            None => ws.build()?,
+        };
+        say(&format!("ws/{nid} holds sockets at {scheme}://{}", ws.handle().local_addr()));
         let stop = self.stopped();
         Ok(Box::pin(async move { Ok(ws.run(stop).await?) }))
     }
@@ -132,6 +137,11 @@ impl System {
             let _told = stop.wait_for(|stop| *stop).await;
         }
     }
+}
+
+/// A node as a browser dials it; behind TLS its scheme is given with it.
+fn socket_url(address: &str) -> String {
+    if address.contains("://") { address.to_owned() } else { format!("ws://{address}") }
 }
 
 fn listen(address: &str) -> Result<TcpListener> {

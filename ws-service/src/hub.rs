@@ -47,6 +47,12 @@ impl Hub {
         Self { nsps, ..Self::default() }
     }
 
+    /// The bit of a nsp in a link's set of nsps; `None` for the 65th and on.
+    pub(crate) fn bit(&self, nsp: &str) -> Option<u64> {
+        let at = self.nsps.iter().take(64).position(|known| known.as_str() == nsp)?;
+        Some(1 << at)
+    }
+
     /// Adds a shard whose queue holds `queue` messages: its number, its count of sockets, its queue.
     pub(crate) fn add_shard(
         &self,

@@ -62,6 +62,10 @@ pub(crate) struct Link {
     pub(crate) blocked: Cell<bool>,
     /// Whether it takes no more messages: closing, or found slow.
     pub(crate) closed: Cell<bool>,
+    /// The nsps in which it has admitted sockets, by their bits.
+    pub(crate) joined: Cell<u64>,
+    /// How many frames of which batch of its shard it was given already.
+    given: Cell<(u64, usize)>,
 }
 
 impl Link {
@@ -77,7 +81,33 @@ impl Link {
             dirty: Cell::new(false),
             blocked: Cell::new(false),
             closed: Cell::new(false),
+            joined: Cell::new(0),
+            given: Cell::new((0, 0)),
         }
+    }
+
+    /// How many frames of this batch it was given.
+    pub(crate) fn given(&self, batch: u64) -> usize {
+        let (of, count) = self.given.get();
+        if of == batch { count } else { 0 }
+    }
+
+    /// Notes that it was given the first `count` frames of this batch.
+    pub(crate) fn set_given(&self, batch: u64, count: usize) {
+        self.given.set((batch, count));
+    }
+
+    /// Writes a frame past the outbox, where nothing waits. `None` where that cannot be done:
+    /// something waits, or TLS has records of its own to see to.
+    pub(crate) fn write_now(
+        &self,
+        cx: &mut Context<'_>,
+        frame: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.blocked.get() || !self.outbox.borrow().is_empty() {
+            return None;
+        }
+        self.stream.borrow_mut().write_plain(cx, frame)
     }
 
     /// Tells the connection something.

@@ -114,6 +114,18 @@ impl Stream {
         Ok(Wrote { bytes, blocked })
     }
 
+    /// Writes a frame, if nothing lies between it and the kernel.
+    pub(crate) fn write_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+        frame: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        match self {
+            Self::Tcp(stream) => Some(Pin::new(stream).poll_write(cx, frame)),
+            Self::Tls(_) | Self::Gone => None,
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, frame: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, frame),

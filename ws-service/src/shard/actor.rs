@@ -83,7 +83,7 @@ impl Rounds {
         let pumped = shard.pump(cx);
         if pumped == Pumped::Over {
             // The hub lives as long as the service, so this is the end.
-            shard.flush_dirty();
+            shard.flush_all();
             return Poll::Ready(());
         }
         if shard.has_dirty() {
@@ -95,7 +95,7 @@ impl Rounds {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            shard.flush_dirty();
+            shard.flush_all();
         } else {
             shard.report();
         }

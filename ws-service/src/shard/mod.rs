@@ -1,14 +1,15 @@
 //! A shard: one worker thread's sockets, and the one way in which messages reach them.
 //!
 //! Other threads tell it things through one bounded queue. Frames arrive finished; the shard walks
-//! its own sockets, without locks or atomics but for the frames' reference counts, and pushes them
-//! into outboxes. When it has taken what waited in its queue, it writes each outbox that changed,
-//! all frames of a socket in one write.
+//! its own sockets, without locks or atomics but for the frames' reference counts. What follows each
+//! other closely for the same sockets is handed out together, all frames of a socket in one write.
 //!
 //! It is touched by its own thread only: by its actor, and by the connections' tasks. Nothing of it
 //! is borrowed while user code runs.
 
 mod actor;
+mod batch;
+mod deliver;
 pub(crate) mod message;
 mod report;
 pub(crate) mod table;
@@ -24,13 +25,13 @@ use std::{
     task::{Context, Waker},
 };
 
-use bytes::Bytes;
 use router_core::id::random_u64;
 use tokio::sync::mpsc;
 
 use self::{
+    batch::Batch,
     message::ShardMessage,
-    report::{Counts, add},
+    report::Counts,
     table::{LocalSocket, Table},
     wheel::{ConnectionKey, Wheel, tick_of},
 };
@@ -39,7 +40,7 @@ use crate::{
     connection::{
         effect::Effect,
         link::{Link, Notice},
-        outbox::{Class, Pushed},
+        outbox::Class,
         stream::Stream,
         timers::Timer,
     },
@@ -63,6 +64,9 @@ pub(crate) struct Shard {
     inbound: RefCell<mpsc::Receiver<ShardMessage>>,
     pub(crate) table: RefCell<Table>,
     wheel: RefCell<Wheel>,
+    /// Frames for all sockets of a nsp that are not handed out yet.
+    batch: RefCell<Option<Batch>>,
+    batches: Cell<u64>,
     /// Links whose outbox changed since they were written last.
     dirty: RefCell<Vec<Rc<Link>>>,
     /// Whether a message was taken since the actor asked last.
@@ -88,6 +92,8 @@ impl Shard {
             inbound: RefCell::new(inbound),
             table: RefCell::default(),
             wheel: RefCell::new(Wheel::new(now)),
+            batch: RefCell::default(),
+            batches: Cell::default(),
             dirty: RefCell::default(),
             taken: Cell::default(),
             waker: RefCell::default(),
@@ -151,6 +157,7 @@ impl Shard {
 
     /// A socket is admitted.
     pub(crate) fn add_socket(&self, socket: &Rc<LocalSocket>) {
+        self.join(socket);
         self.table.borrow_mut().add(socket);
         self.population.fetch_add(1, Ordering::Relaxed);
     }
@@ -158,6 +165,7 @@ impl Shard {
     /// A socket goes.
     pub(crate) fn remove_socket(&self, socket: &Rc<LocalSocket>) {
         self.table.borrow_mut().remove(socket);
+        self.part(socket);
         self.population.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -177,9 +185,9 @@ impl Shard {
         Pumped::Round
     }
 
-    /// Whether an outbox changed since it was written.
+    /// Whether something waits to be written.
     fn has_dirty(&self) -> bool {
-        !self.dirty.borrow().is_empty()
+        self.batch.borrow().is_some() || !self.dirty.borrow().is_empty()
     }
 
     /// Has the shard's actor write what changed, after what else is ready on this thread.
@@ -220,8 +228,7 @@ impl Shard {
         match message {
             ShardMessage::Deliver { to, frame, volatile } => {
                 let class = if volatile { Class::Volatile } else { Class::Message };
-                let table = self.table.borrow();
-                table.walk(&to, |socket| self.send(&socket.link, &frame, class));
+                self.deliver(to, frame, class);
             }
             ShardMessage::Disconnect { who, reason } => {
                 for socket in self.table.borrow().chosen(&who) {
@@ -234,84 +241,6 @@ impl Shard {
                 table.links().for_each(|link| self.drain(link));
             }
         }
-    }
-
-    /// Queues a frame to one connection. It is written at the end of the round.
-    pub(crate) fn send(&self, link: &Rc<Link>, frame: &Bytes, class: Class) {
-        if link.closed.get() && class != Class::Farewell {
-            return;
-        }
-        let bounds = &self.shared.rules.bounds;
-        let mut pushed = link.push(frame, class, bounds, self.now());
-        if pushed != Pushed::Queued && !link.blocked.get() {
-            // Only this round was too much at once; the socket may well take it.
-            self.flush(link);
-            pushed = link.push(frame, class, bounds, self.now());
-        }
-        match pushed {
-            Pushed::Queued => {
-                add(&self.counts.waiting, frame.len() as i64);
-                add(&self.counts.messages, 1);
-                if !link.dirty.replace(true) {
-                    self.dirty.borrow_mut().push(Rc::clone(link));
-                }
-            }
-            Pushed::Dropped => add(&self.counts.dropped, 1),
-            Pushed::Full => self.give_up(link, "outbox_hard"),
-        }
-    }
-
-    /// A socket that does not take what it is sent gets nothing more.
-    pub(crate) fn give_up(&self, link: &Link, limit: &'static str) {
-        if !link.closed.replace(true) {
-            link.notify(Notice::Slow(limit));
-        }
-        self.forget_waiting(link);
-    }
-
-    fn forget_waiting(&self, link: &Link) {
-        add(&self.counts.waiting, -(link.drop_waiting() as i64));
-    }
-
-    /// Writes every outbox that changed in this round, and tells the node what was counted.
-    pub(crate) fn flush_dirty(&self) {
-        let mut dirty = self.dirty.take();
-        for link in dirty.drain(..) {
-            if link.dirty.get() && !link.blocked.get() {
-                self.flush(&link);
-            }
-            link.dirty.set(false);
-        }
-        // The list's memory is used again, unless somebody began a new one meanwhile.
-        if self.dirty.borrow().is_empty() {
-            self.dirty.replace(dirty);
-        }
-        self.report();
-    }
-
-    fn flush(&self, link: &Link) {
-        // Nobody is woken: where the socket is full, the connection's task asks again for itself.
-        let mut cx = Context::from_waker(Waker::noop());
-        if self.write(link, &mut cx).is_err() {
-            link.notify(Notice::Broken);
-        } else if link.blocked.get() {
-            link.wake();
-        }
-    }
-
-    /// Writes one outbox as far as its socket takes it.
-    pub(crate) fn write(&self, link: &Link, cx: &mut Context<'_>) -> std::io::Result<()> {
-        link.dirty.set(false);
-        let wrote = link.write(cx, self.now())?;
-        add(&self.counts.waiting, -(wrote.bytes as i64));
-        add(&self.counts.written, wrote.bytes as u64);
-        if wrote.blocked
-            && !link.timers.borrow().is_set(Timer::Stall)
-            && let Some(at) = link.stalls_at(&self.shared.rules.bounds)
-        {
-            self.set_timer(link, Timer::Stall, at);
-        }
-        Ok(())
     }
 
     // -- timers

@@ -120,7 +120,7 @@ impl Table {
     pub(crate) fn walk(&self, to: &Target, mut visit: impl FnMut(&Rc<LocalSocket>)) {
         match to {
             Target::Socket(tid) => self.by_tid.get(tid).into_iter().for_each(visit),
-            Target::Nsp(nsp) => self.by_nsp.get(nsp).into_iter().flatten().for_each(visit),
+            Target::Nsp(nsp) => self.of_nsp(nsp).for_each(visit),
             Target::Session(sid, nsp) => {
                 for socket in self.by_session.get(sid).into_iter().flatten() {
                     if socket.info.nsp == *nsp {
@@ -129,6 +129,11 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// The sockets of a nsp.
+    pub(crate) fn of_nsp(&self, nsp: &str) -> impl Iterator<Item = &Rc<LocalSocket>> {
+        self.by_nsp.get(nsp).into_iter().flatten()
     }
 
     /// The sockets that are meant, in whatever nsp.

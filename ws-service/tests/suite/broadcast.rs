@@ -75,3 +75,62 @@ async fn a_message_reaches_one_socket_one_session_or_one_nsp() {
     let gone = emit(Recipients::Socket("nobody".parse().unwrap()), "x").await;
     assert!(matches!(gone, Err(EmitError::Gone)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_to_one_socket_keep_their_order_whomever_else_they_are_for() {
+    let cluster = Cluster::new();
+    let open = |builder: ws_service::Builder| {
+        builder.nsp("/", ws_service::Auth::SessionSync).nsp("/open", ws_service::Auth::Open)
+    };
+    let server = cluster.serve_with(1, router_core::limits::Limits::default(), open).await;
+    let hub = server.handle.hub();
+    let sid = cluster.session("7").await;
+    let token = cluster.token(&sid).await;
+    let mut client = crate::client::Client::open(server.addr()).await;
+    let accept = client.connect(&token).await;
+    let address: router_core::Address = accept["address"].as_str().unwrap().parse().unwrap();
+    let tid = address.tid().unwrap().clone();
+    client.send("40/open,").await;
+    assert!(client.text().await.starts_with("40/open,"));
+    let event = || ByteString::from_static("n");
+    for number in 0..400 {
+        let args = Args::one(&number).unwrap();
+        match number % 7 {
+            0 => hub.emit(Recipients::Socket(tid.clone()), event(), args).await.unwrap(),
+            1 => hub.emit(Recipients::Session(sid.clone()), event(), args).await.unwrap(),
+            2 => hub.emit_volatile(Recipients::Nsp("/".into()), event(), args).await.unwrap(),
+            3 => hub.emit(Recipients::Nsp("/open".into()), event(), args).await.unwrap(),
+            _ => hub.emit(Recipients::Nsp("/".into()), event(), args).await.unwrap(),
+        }
+    }
+    for number in 0..400 {
+        let nsp = if number % 7 == 3 { "/open," } else { "" };
+        assert_eq!(client.text().await, format!(r#"42{nsp}["n",{number}]"#));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_comes_hears_its_accept_before_anything_else() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let hub = server.handle.hub();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = stop.clone();
+    let noise = tokio::spawn(async move {
+        let all = Recipients::Nsp("/".into());
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            hub.emit(all.clone(), "noise".into(), Args::EMPTY).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..20 {
+        let mut client = crate::client::Client::open(server.addr()).await;
+        let token = cluster.fresh_token().await;
+        client.send(&format!(r#"40{{"ws_token":"{token}"}}"#)).await;
+        assert!(client.text().await.starts_with("40{"));
+        assert!(client.text().await.starts_with("42[\"whisk.auth.accept\""));
+        assert_eq!(client.text().await, "42[\"noise\"]");
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    noise.await.unwrap();
+}

@@ -123,9 +123,15 @@ impl Connection {
         self.shard.read_clock();
         self.link.set_waker(cx.waker());
         for notice in self.link.take_notices() {
-            self.notice(notice);
+            if self.ending != Ending::Done {
+                self.notice(notice);
+            }
         }
         self.receive(cx);
+        if self.ending == Ending::Done {
+            self.shard.flush_soon();
+            return Poll::Ready(());
+        }
         if self.link.dirty.get() || self.link.blocked.get() {
             self.write(cx);
         }

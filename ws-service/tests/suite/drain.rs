@@ -105,3 +105,18 @@ async fn a_handler_that_runs_is_acknowledged_before_its_socket_goes() {
     assert_eq!(soon(client.ended()).await.code, Some(1012));
     soon(server.task).await.unwrap().unwrap();
 }
+
+#[test]
+fn the_service_also_runs_in_an_actix_system() {
+    actix_rt::System::new().block_on(async {
+        let cluster = Cluster::new();
+        let configure =
+            |builder: ws_service::Builder| builder.drain_window(Duration::from_millis(100));
+        let server = cluster.serve_with(1, Limits::default(), configure).await;
+        let mut client = cluster.client(&server).await;
+        assert_eq!(client.ask("test.echo", "1").await, 1);
+        server.handle.stop();
+        assert_eq!(soon(client.ended()).await.code, Some(1012));
+        soon(server.task).await.unwrap().unwrap();
+    });
+}

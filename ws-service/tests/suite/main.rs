@@ -16,5 +16,6 @@ mod confirm;
 mod drain;
 mod events;
 mod http;
+mod race;
 mod support;
 mod tls;

@@ -155,9 +155,9 @@ limits! {
     max_payload: u64 = 256 * KIB;
     /// Frames of one fragmented message. Beyond it: close 1009. 64.
     max_fragments: u64 = 64;
-    /// Nesting of a packet's JSON. Beyond it: close 1007. 32.
+    /// Nesting of a packet's JSON. Beyond it: close 1009. 32.
     json_depth: u64 = 32;
-    /// Binary attachments of one packet. Beyond it: close 1007. 10.
+    /// Binary attachments of one packet. Beyond it: close 1009. 10.
     max_attachments: u64 = 10;
     /// Time for a message whose first bytes are there. After it: close 4004. 10 s.
     fragment_timeout: Duration = Duration::from_secs(10);

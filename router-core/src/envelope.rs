@@ -4,6 +4,8 @@
 //! The head is small and is parsed by every receiver; the arguments are sliced out of the frame
 //! without a copy.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use crate::{
     args::Args,
     error::ErrorBody,
     id::MessageId,
+    socket::Selection,
 };
 
 /// The longest head that a receiver accepts, in bytes.
@@ -83,11 +86,30 @@ pub(crate) enum Reply {
     },
 }
 
+/// An event for sockets of many nodes. No handler sees it on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Emission {
+    /// The node that has given it to its own sockets already.
+    pub(crate) origin: NodeAddress,
+    /// Its own id: a node that hears it on several channels takes it once.
+    pub(crate) id: MessageId,
+    /// Whom it is for.
+    pub(crate) to: Arc<Selection>,
+    /// Whether it is worth nothing when it is late.
+    pub(crate) volatile: bool,
+    /// The event's name.
+    pub(crate) event: ByteString,
+    /// The payload.
+    pub(crate) args: Args,
+}
+
 /// One frame on the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// A message for handlers.
     Envelope(Envelope),
+    /// An event for sockets.
+    Emit(Emission),
     /// A node's word to another node.
     Reply(NodeAddress, Reply, Args),
 }
@@ -96,6 +118,9 @@ pub(crate) enum Frame {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
+    /// The head would be too long: too many rooms, or too long names.
+    #[error("the frame's head is longer than 16 KiB")]
+    HeadTooLong,
     /// No line feed within the longest head.
     #[error("the frame has no head")]
     NoHead,
@@ -143,13 +168,26 @@ enum Body {
         #[serde(rename = "y")]
         reply: Reply,
     },
+    Emit {
+        #[serde(rename = "o")]
+        origin: NodeAddress,
+        #[serde(rename = "i")]
+        id: MessageId,
+        #[serde(rename = "s")]
+        to: Arc<Selection>,
+        #[serde(rename = "v", default, skip_serializing_if = "std::ops::Not::not")]
+        volatile: bool,
+        #[serde(rename = "e")]
+        event: ByteString,
+    },
 }
 
 impl Frame {
     /// The frame's bytes.
     ///
     /// # Errors
-    /// When the head cannot be written as JSON, which no head of ours does.
+    /// [`FrameError::HeadTooLong`]; or when the head cannot be written as JSON, which none of ours
+    /// does.
     pub(crate) fn encode(&self) -> Result<Bytes, FrameError> {
         let (body, args) = match self {
             Self::Envelope(envelope) => (
@@ -163,6 +201,16 @@ impl Frame {
                 },
                 &envelope.args,
             ),
+            Self::Emit(emission) => (
+                Body::Emit {
+                    origin: emission.origin.clone(),
+                    id: emission.id.clone(),
+                    to: Arc::clone(&emission.to),
+                    volatile: emission.volatile,
+                    event: emission.event.clone(),
+                },
+                &emission.args,
+            ),
             Self::Reply(origin, reply, args) => {
                 (Body::Reply { origin: origin.clone(), reply: reply.clone() }, args)
             }
@@ -175,6 +223,9 @@ impl Frame {
         let mut frame = BytesMut::with_capacity(256 + args.len()).writer();
         serde_json::to_writer(&mut frame, &head).map_err(FrameError::Head)?;
         let mut frame = frame.into_inner();
+        if frame.len() >= HEAD_MAX {
+            return Err(FrameError::HeadTooLong);
+        }
         frame.put_u8(b'\n');
         frame.put_slice(args.json().as_bytes());
         for attachment in args.attachments() {
@@ -207,6 +258,9 @@ impl Frame {
                 Self::Envelope(Envelope { kind, event, origin, recipient, id, trace, args })
             }
             Body::Reply { origin, reply } => Self::Reply(origin, reply, args),
+            Body::Emit { origin, id, to, volatile, event } => {
+                Self::Emit(Emission { origin, id, to, volatile, event, args })
+            }
         })
     }
 }
@@ -262,6 +316,27 @@ mod tests {
             let frame = Frame::Reply("ws/3".parse().unwrap(), reply, Args::one(&1).unwrap());
             assert_eq!(Frame::decode(&frame.encode().unwrap()).unwrap(), frame);
         }
+    }
+
+    #[test]
+    fn an_emit_reads_as_it_was_written_and_has_a_bounded_head() {
+        let mut to = Selection::nsp("/chat");
+        to.rooms.push("a room".into());
+        to.except_sockets.push("abc".parse().unwrap());
+        let emission = |to: Selection| {
+            Frame::Emit(Emission {
+                origin: "ws/0".parse().unwrap(),
+                id: MessageIds::new().next(),
+                to: Arc::new(to),
+                volatile: true,
+                event: "say".into(),
+                args: Args::one(&"text").unwrap(),
+            })
+        };
+        let frame = emission(to.clone());
+        assert_eq!(Frame::decode(&frame.encode().unwrap()).unwrap(), frame);
+        to.rooms = vec!["r".repeat(255).into(); 80];
+        assert!(matches!(emission(to).encode(), Err(FrameError::HeadTooLong)));
     }
 
     #[test]

@@ -75,6 +75,10 @@ pub mod code {
     pub const UNAVAILABLE: &str = "unavailable";
     /// Nobody answered before the deadline.
     pub const TIMEOUT: &str = "timeout";
+    /// A room's name is empty or too long.
+    pub const BAD_ROOM: &str = "bad_room";
+    /// The socket is on as many rooms as it may be.
+    pub const TOO_MANY_ROOMS: &str = "too_many_rooms";
     /// The addressed node or tenant does not live.
     pub const NODE_GONE: &str = "node_gone";
 }

@@ -141,6 +141,8 @@ macro_rules! limits {
                 self.route_queue = Limit::Off;
                 self.socket_queue = Limit::Off;
                 self.nsps_per_connection = Limit::Off;
+                self.rooms_per_socket = Limit::Off;
+                self.pending_acks = Limit::Off;
                 self
             }
         }
@@ -192,7 +194,13 @@ limits! {
     route_in_flight: u64 = 256;
     /// Events that wait for one route on this node. Beyond it: `overloaded`. 1,000.
     route_queue: u64 = 1_000;
-    /// Messages that wait for one shard thread. At it, senders wait. 4,096.
+    /// Rooms of one socket, its own not counted. Beyond it: `too_many_rooms` to whoever joins it. 128.
+    rooms_per_socket: u64 = 128;
+    /// Events of ours that wait for one connection's acknowledgement. Beyond it: `overloaded` to
+    /// whoever asks. 256.
+    pending_acks: u64 = 256;
+    /// Messages that wait for one shard thread. At it, senders of this node wait, and emits of other
+    /// nodes are dropped. 4,096.
     shard_queue: u64 = 4_096;
     /// Messages from the bus that wait for one observer. Beyond it broadcasts are dropped and
     /// transmits answered with `overloaded`. 1,024.

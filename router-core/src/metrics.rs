@@ -90,6 +90,12 @@ metrics! {
     broadcasts_in;
     /// Broadcasts dropped before a full observer queue
     broadcasts_dropped;
+    /// Emits to sockets of other nodes given to the bus
+    emits_out;
+    /// Emits from other nodes to sockets of this one
+    emits_in;
+    /// Emits from other nodes dropped before a full shard queue
+    emits_dropped;
     /// Transmits and asks given to the bus
     transmits_out;
     /// Transmits and asks that were not received, answered or taken
@@ -107,6 +113,8 @@ metrics! {
     gauges:
     /// Connections that are open
     connections;
+    /// Channels that the node listens to
+    channels;
     /// Sockets that are confirmed
     sockets;
     /// Connections that are not confirmed yet

@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `P:{ns}:all` | broadcasts to a namespace |
 //! | `P:{ns/nid}:to` | replies to a node, its probes, and empty frames as wake-ups of its stream |
+//! | `P:chan:{name}` | what is said on a channel; a room's name is `room:nsp,room` |
 //!
 //! `n` is the site's length in bytes, so that no site and id can be read as another pair.
 
@@ -99,6 +100,7 @@ impl Keys {
         match subject {
             Subject::Namespace(ns) => Some(format!("{}:{{{ns}}}:all", self.prefix)),
             Subject::Node(node) => Some(self.node_channel(node)),
+            Subject::Channel(name) => Some(format!("{}:chan:{{{name}}}", self.prefix)),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 use std::{fmt::Debug, sync::Arc};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::{BackendError, BoxFuture, registry::Lease};
 use crate::{
@@ -18,6 +19,8 @@ pub enum Subject {
     Namespace(Namespace),
     /// Replies to one node, its probes, and the wake-ups of its stream.
     Node(NodeAddress),
+    /// What is said on a channel, to the nodes that have somebody on it. Any text names one.
+    Channel(ByteString),
 }
 
 /// Opens links to the bus.

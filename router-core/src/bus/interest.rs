@@ -2,28 +2,23 @@
 //!
 //! [`Interest`] is the plain state machine: it counts who wants a channel, says when to subscribe and
 //! when to stop, and keeps a channel for a grace period after the last one left, so that somebody who
-//! reloads a page does not cost two calls. [`Channels`] is the shell that does what it says.
+//! reloads a page does not cost two calls. [`Channels`](super::channels::Channels) does what it says.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use bytestring::ByteString;
 use tokio::{sync::watch, time::Instant};
 
-use crate::backend::{
-    BackendError,
-    bus::{BusLink, Subject},
-};
-
 /// How long a channel is kept after the last one left.
-pub(crate) const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// Tells one subscription of a channel from a later one.
+pub(super) type Serial = u64;
 
 /// The state of one channel.
 #[derive(Debug)]
 struct Wanted {
+    serial: Serial,
     count: usize,
     /// `Some(outcome)` once the bus has answered; those who came meanwhile wait for it.
     confirmed: watch::Sender<Option<bool>>,
@@ -31,48 +26,76 @@ struct Wanted {
     idle_since: Option<Instant>,
 }
 
+impl Wanted {
+    /// Whether the grace after the last one is over.
+    fn is_over(&self, now: Instant) -> bool {
+        let since = self.idle_since.filter(|_| self.confirmed.borrow().is_some());
+        since.is_some_and(|since| now >= since + GRACE)
+    }
+}
+
 /// What somebody who wants a channel has to do.
 #[derive(Debug)]
-pub(crate) enum Want {
+pub(super) enum Want {
     /// Subscribe, and tell the outcome by [`Interest::answered`].
-    Subscribe,
+    Subscribe(Serial),
     /// Wait for the outcome of someone else's subscription; it may be there already.
-    Wait(watch::Receiver<Option<bool>>),
+    Wait(Serial, watch::Receiver<Option<bool>>),
+}
+
+impl Want {
+    /// The subscription that it is about.
+    pub(super) fn serial(&self) -> Serial {
+        match self {
+            Self::Subscribe(serial) | Self::Wait(serial, _) => *serial,
+        }
+    }
 }
 
 /// Who wants which channel.
 #[derive(Debug, Default)]
-pub(crate) struct Interest {
+pub(super) struct Interest {
     channels: HashMap<ByteString, Wanted>,
+    last_serial: Serial,
+    /// Channels whose subscription was not confirmed; the link may go on trying.
+    unanswered: Vec<ByteString>,
 }
 
 impl Interest {
     /// One more wants `channel`.
-    pub(crate) fn want(&mut self, channel: &ByteString) -> Want {
+    pub(super) fn want(&mut self, channel: &ByteString) -> Want {
         if let Some(wanted) = self.channels.get_mut(channel) {
             wanted.count += 1;
             wanted.idle_since = None;
-            return Want::Wait(wanted.confirmed.subscribe());
+            return Want::Wait(wanted.serial, wanted.confirmed.subscribe());
         }
-        let wanted = Wanted { count: 1, confirmed: watch::Sender::new(None), idle_since: None };
+        self.last_serial += 1;
+        let serial = self.last_serial;
+        let confirmed = watch::Sender::new(None);
+        let wanted = Wanted { serial, count: 1, confirmed, idle_since: None };
         self.channels.insert(channel.clone(), wanted);
-        Want::Subscribe
+        Want::Subscribe(serial)
     }
 
     /// The bus confirmed a subscription, or did not: then all who wanted it hear so, and nobody
     /// wants it any more.
-    pub(crate) fn answered(&mut self, channel: &ByteString, confirmed: bool) {
-        if let Some(wanted) = self.channels.get(channel) {
+    pub(super) fn answered(&mut self, channel: &ByteString, serial: Serial, confirmed: bool) {
+        if let Some(wanted) = self.channels.get(channel)
+            && wanted.serial == serial
+        {
             wanted.confirmed.send_replace(Some(confirmed));
             if !confirmed {
                 self.channels.remove(channel);
+                self.unanswered.push(channel.clone());
             }
         }
     }
 
-    /// One fewer wants `channel`.
-    pub(crate) fn leave(&mut self, channel: &str, now: Instant) {
-        if let Some(wanted) = self.channels.get_mut(channel) {
+    /// One fewer wants `channel`. What a refused subscription left behind counts for no later one.
+    pub(super) fn leave(&mut self, channel: &str, serial: Serial, now: Instant) {
+        if let Some(wanted) = self.channels.get_mut(channel)
+            && wanted.serial == serial
+        {
             wanted.count = wanted.count.saturating_sub(1);
             if wanted.count == 0 {
                 wanted.idle_since = Some(now);
@@ -81,95 +104,22 @@ impl Interest {
     }
 
     /// The channels that nobody has wanted for the grace period; they are forgotten.
-    pub(crate) fn sweep(&mut self, now: Instant) -> Vec<ByteString> {
-        let idle = |wanted: &Wanted| {
-            let since = wanted.idle_since.filter(|_| wanted.confirmed.borrow().is_some());
-            since.is_some_and(|since| now >= since + GRACE)
-        };
-        let gone: Vec<ByteString> = self
-            .channels
-            .iter()
-            .filter(|(_, wanted)| idle(wanted))
-            .map(|(channel, _)| channel.clone())
-            .collect();
-        for channel in &gone {
-            self.channels.remove(channel);
-        }
+    pub(super) fn sweep(&mut self, now: Instant) -> Vec<ByteString> {
+        let mut gone = std::mem::take(&mut self.unanswered);
+        gone.retain(|channel| !self.channels.contains_key(channel));
+        let idle = self.channels.extract_if(|_, wanted| wanted.is_over(now));
+        gone.extend(idle.map(|(channel, _)| channel));
         gone
     }
 
-    fn len(&self) -> usize {
+    /// Whether [`sweep`](Self::sweep) would find anything.
+    pub(super) fn is_to_sweep(&self, now: Instant) -> bool {
+        !self.unanswered.is_empty() || self.channels.values().any(|wanted| wanted.is_over(now))
+    }
+
+    /// How many channels there are.
+    pub(super) fn len(&self) -> usize {
         self.channels.len()
-    }
-}
-
-/// The channels of a node.
-#[derive(Debug, Default)]
-pub(crate) struct Channels {
-    interest: Mutex<Interest>,
-}
-
-impl Channels {
-    fn interest(&self) -> MutexGuard<'_, Interest> {
-        self.interest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wants a channel; returns when the bus has confirmed that the node listens to it.
-    ///
-    /// # Errors
-    /// When the bus did not confirm. Nothing is wanted then.
-    pub(crate) async fn want(
-        &self,
-        link: &dyn BusLink,
-        channel: &ByteString,
-    ) -> Result<(), BackendError> {
-        let want = self.interest().want(channel);
-        match want {
-            Want::Subscribe => {
-                // If this future is dropped meanwhile, the others hear a refusal and try again.
-                let mut answer = Answer { channels: self, channel, confirmed: false };
-                link.subscribe(Subject::Channel(channel.clone())).await?;
-                answer.confirmed = true;
-                Ok(())
-            }
-            Want::Wait(mut outcome) => match outcome.wait_for(Option::is_some).await {
-                Ok(confirmed) if *confirmed == Some(true) => Ok(()),
-                _ => Err(BackendError::new(crate::backend::BackendErrorKind::NotApplied)),
-            },
-        }
-    }
-
-    /// Wants a channel no longer.
-    pub(crate) fn leave(&self, channel: &str) {
-        self.interest().leave(channel, Instant::now());
-    }
-
-    /// Stops listening to what nobody has wanted for a while.
-    pub(crate) async fn sweep(&self, link: &dyn BusLink) {
-        let gone = self.interest().sweep(Instant::now());
-        for channel in gone {
-            if let Err(error) = link.unsubscribe(Subject::Channel(channel)).await {
-                tracing::debug!(%error, "a channel was not left; what comes on it is dropped");
-            }
-        }
-    }
-
-    /// How many channels the node listens to.
-    pub(crate) fn count(&self) -> usize {
-        self.interest().len()
-    }
-}
-
-/// Tells the outcome of a subscription, also when it was given up.
-struct Answer<'a> {
-    channels: &'a Channels,
-    channel: &'a ByteString,
-    confirmed: bool,
-}
-
-impl Drop for Answer<'_> {
-    fn drop(&mut self) {
-        self.channels.interest().answered(self.channel, self.confirmed);
     }
 }
 
@@ -185,30 +135,30 @@ mod tests {
     async fn a_channel_is_subscribed_once_and_left_after_the_last_one_and_a_grace() {
         let mut interest = Interest::default();
         let room = name("room");
-        assert!(matches!(interest.want(&room), Want::Subscribe));
-        let Want::Wait(waiting) = interest.want(&room) else { panic!("waits") };
+        let Want::Subscribe(serial) = interest.want(&room) else { panic!("subscribes") };
+        let Want::Wait(_, waiting) = interest.want(&room) else { panic!("waits") };
         assert_eq!(*waiting.borrow(), None);
-        interest.answered(&room, true);
+        interest.answered(&room, serial, true);
         assert_eq!(*waiting.borrow(), Some(true));
 
         let now = Instant::now();
-        interest.leave("room", now);
+        interest.leave("room", serial, now);
         assert!(interest.sweep(now + GRACE).is_empty());
-        interest.leave("room", now);
+        interest.leave("room", serial, now);
         assert!(interest.sweep(now + GRACE - Duration::from_millis(1)).is_empty());
         assert_eq!(interest.sweep(now + GRACE), [room.clone()]);
-        assert!(matches!(interest.want(&room), Want::Subscribe));
+        assert!(matches!(interest.want(&room), Want::Subscribe(_)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn somebody_who_comes_back_within_the_grace_costs_nothing() {
         let mut interest = Interest::default();
         let room = name("room");
-        interest.want(&room);
-        interest.answered(&room, true);
+        let serial = interest.want(&room).serial();
+        interest.answered(&room, serial, true);
         let now = Instant::now();
-        interest.leave("room", now);
-        assert!(matches!(interest.want(&room), Want::Wait(_)));
+        interest.leave("room", serial, now);
+        assert!(matches!(interest.want(&room), Want::Wait(..)));
         assert!(interest.sweep(now + 2 * GRACE).is_empty());
     }
 
@@ -216,11 +166,25 @@ mod tests {
     async fn a_refused_subscription_is_told_to_all_and_tried_anew() {
         let mut interest = Interest::default();
         let room = name("room");
-        interest.want(&room);
-        let Want::Wait(waiting) = interest.want(&room) else { panic!("waits") };
-        interest.answered(&room, false);
+        let first = interest.want(&room).serial();
+        let Want::Wait(_, waiting) = interest.want(&room) else { panic!("waits") };
+        interest.answered(&room, first, false);
         assert_eq!(*waiting.borrow(), Some(false));
         assert_eq!(interest.len(), 0);
-        assert!(matches!(interest.want(&room), Want::Subscribe));
+        assert!(matches!(interest.want(&room), Want::Subscribe(_)));
+        // Who was refused leaves, and that does not touch the new subscription.
+        let now = Instant::now();
+        interest.leave("room", first, now);
+        assert!(interest.sweep(now + GRACE).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_was_never_confirmed_is_given_up() {
+        let mut interest = Interest::default();
+        let room = name("room");
+        let serial = interest.want(&room).serial();
+        interest.answered(&room, serial, false);
+        assert_eq!(interest.sweep(Instant::now()), [room]);
+        assert!(interest.sweep(Instant::now()).is_empty());
     }
 }

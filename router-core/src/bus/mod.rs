@@ -1,24 +1,30 @@
 //! The bus as users hold it: broadcast, transmit, ask.
 
+pub(crate) mod channels;
 mod error;
+mod interest;
 mod pending;
 pub(crate) mod reader;
+mod seen;
 pub(crate) mod shared;
 
 use std::{sync::Arc, time::Duration};
 
+use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use channels::Wanted;
 pub use error::{AskError, BroadcastError, TransmitError};
 pub(crate) use shared::{Delivery, Shared};
 
 use crate::{
     address::{Address, Namespace, NodeAddress},
     args::Args,
-    backend::bus::Subject,
-    envelope::{Envelope, Frame, Kind},
+    backend::{BackendError, bus::Subject},
+    envelope::{Emission, Envelope, Frame, Kind},
     error::RouteError,
     id::MessageId,
+    socket::{Selection, SocketHub},
 };
 use pending::Waiting;
 
@@ -80,6 +86,46 @@ impl Bus {
             shared.metrics.broadcasts_failed.inc();
             BroadcastError::Unavailable(error)
         })
+    }
+
+    /// Lets other nodes' emits reach this node's sockets. Called once, by the service that holds them;
+    /// the bus does not keep them alive.
+    pub fn attach_sockets(&self, hub: &Arc<dyn SocketHub>) {
+        self.shared.set_hub(Arc::downgrade(hub));
+    }
+
+    /// Listens to a channel for as long as the returned value lives. When this returns, the bus has
+    /// confirmed it: what anyone says there from then on arrives.
+    ///
+    /// # Errors
+    /// When the bus did not confirm.
+    pub async fn listen(&self, channel: ByteString) -> Result<Wanted, BackendError> {
+        Wanted::new(&self.shared, channel).await
+    }
+
+    /// Says an event for sockets where their nodes listen.
+    pub(crate) async fn emit(
+        &self,
+        subjects: Vec<Subject>,
+        to: Arc<Selection>,
+        volatile: bool,
+        event: ByteString,
+        args: Args,
+    ) -> Result<(), BroadcastError> {
+        let shared = &self.shared;
+        let (origin, id) = (shared.node.clone(), shared.ids.next());
+        let frame = Frame::Emit(Emission { origin, id, to, volatile, event, args }).encode()?;
+        shared.metrics.emits_out.inc();
+        let this_node = Subject::Node(shared.node.clone());
+        let mut outcome = Ok(());
+        for subject in subjects.into_iter().filter(|subject| *subject != this_node) {
+            // One room that fails does not keep the others from it.
+            if let Err(error) = shared.link().publish(subject, frame.clone()).await {
+                shared.metrics.broadcasts_failed.inc();
+                outcome = Err(BroadcastError::Unavailable(error));
+            }
+        }
+        outcome
     }
 
     /// To one node, or to one tenant on it. FIFO for one sender and target: the messages that one

@@ -5,19 +5,20 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::{AskError, TransmitError, pending::Pending};
+use super::{AskError, TransmitError, channels::Channels, pending::Pending, seen::Seen};
 use crate::{
     address::NodeAddress,
     args::Args,
     backend::{
         BackendError, BackendErrorKind, BoxFuture,
         bus::{AppendError, BusLink, BusSink, Subject},
-        registry::Lease,
+        registry::{Lease, Registry},
     },
-    envelope::{Entry, EntryId, Envelope, Frame, Reply},
+    envelope::{Emission, Entry, EntryId, Envelope, Frame, Reply},
     id::MessageIds,
     limits::Limits,
     metrics::Metrics,
+    socket::{Recipients, SocketHub},
 };
 
 /// A message on its way to the observers.
@@ -38,6 +39,14 @@ pub(crate) struct Shared {
     lease: RwLock<Option<Lease>>,
     /// To the observers' pump. Ends when the pump is dropped.
     inbound: mpsc::Sender<Delivery>,
+    /// Who lives; for questions to all nodes.
+    pub(crate) registry: Arc<dyn Registry>,
+    /// The channels that this node listens to.
+    pub(crate) channels: Channels,
+    /// The emits that may be heard once more.
+    seen: Seen,
+    /// This node's sockets, where it has any. Weak: they hold the bus.
+    hub: OnceLock<Weak<dyn SocketHub>>,
     /// Set when the node's stream may hold something new.
     pub(crate) wake: Notify,
     /// The newest probe round that was heard. Written by the sink, read by the probe task.
@@ -49,6 +58,7 @@ impl Shared {
         node: NodeAddress,
         limits: Arc<Limits>,
         metrics: Arc<Metrics>,
+        registry: Arc<dyn Registry>,
         inbound: mpsc::Sender<Delivery>,
     ) -> Self {
         let max = limits.pending_replies.get().unwrap_or(u64::MAX);
@@ -61,6 +71,10 @@ impl Shared {
             link: OnceLock::new(),
             lease: RwLock::new(None),
             inbound,
+            registry,
+            channels: Channels::default(),
+            seen: Seen::default(),
+            hub: OnceLock::new(),
             wake: Notify::new(),
             heard: watch::Sender::new(0),
         }
@@ -69,6 +83,11 @@ impl Shared {
     pub(crate) fn set_link(&self, link: Arc<dyn BusLink>) {
         // A node starts once; a second link would only be dropped.
         let _second = self.link.set(link);
+    }
+
+    pub(crate) fn set_hub(&self, hub: Weak<dyn SocketHub>) {
+        // A node has one hub.
+        let _second = self.hub.set(hub);
     }
 
     pub(crate) fn link(&self) -> &dyn BusLink {
@@ -136,6 +155,25 @@ impl Shared {
         }
     }
 
+    /// Gives another node's event to this node's sockets. No handler sees it.
+    fn relay(&self, emission: Emission) {
+        // This node's own sockets got its emits before they left.
+        if emission.origin == self.node {
+            return;
+        }
+        let comes_once = emission.to.rooms.len() + emission.to.sockets.len() <= 1;
+        let Some(hub) = self.hub.get().and_then(Weak::upgrade) else { return };
+        if !comes_once && !self.seen.is_new(&emission.id) {
+            return;
+        }
+        self.metrics.emits_in.inc();
+        let Emission { to, event, args, volatile, .. } = emission;
+        if hub.relay(Recipients::Selection(to), &event, &args, volatile).is_err() {
+            self.metrics.emits_dropped.inc();
+            self.metrics.limit("shard_queue");
+        }
+    }
+
     fn heard_frame(&self, subject: &Subject, frame: &Bytes) {
         if frame.is_empty() {
             self.wake.notify_one();
@@ -148,6 +186,7 @@ impl Shared {
                     self.observe_broadcast(envelope);
                 }
             }
+            (_, Ok(Frame::Emit(emission))) => self.relay(emission),
             (Subject::Node(_), Ok(Frame::Reply(_, reply, args))) => self.replied(reply, args),
             (_, outcome) => {
                 self.metrics.frames_refused.inc();

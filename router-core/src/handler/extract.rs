@@ -12,14 +12,14 @@ use std::{
 use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 
-use super::{Message, Occasion};
+use super::{Message, Occasion, Services};
 use crate::{
     address::Address,
     args::Args,
     bus::Bus,
     error::{RouteError, code},
     session::Session,
-    socket::{DisconnectReason, LocalSockets, Socket},
+    socket::{DisconnectReason, Io, LocalSockets, Socket},
 };
 
 /// What a handler can take as an argument.
@@ -72,6 +72,14 @@ impl FromMessage for Socket {
 impl FromMessage for LocalSockets {
     async fn from_message(message: &Message) -> Result<Self, RouteError> {
         Ok(Self::new(Arc::clone(&message.services.hub)))
+    }
+}
+
+impl FromMessage for Io {
+    async fn from_message(message: &Message) -> Result<Self, RouteError> {
+        let Services { hub, bus, .. } = &*message.services;
+        let nsp = message.socket().map_or("/", Socket::nsp);
+        Ok(Self::new(Arc::clone(hub), bus.clone(), nsp))
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `Option<E>` | the extractor `E`, `None` where it rejects | never |
 //! | `Result<E, RouteError>` | the extractor `E`, or why not | never |
 //! | [`LocalSockets`](crate::socket::LocalSockets) | all sockets of this node | never |
+//! | [`Io`](crate::socket::Io) | the sockets of all nodes, in the sender's nsp or `/` | never |
 //! | [`Bus`](crate::bus::Bus) | the bus, as this node | never |
 //! | [`Data<T>`](crate::Data) | what the program registered | `internal` |
 //! | [`Origin`] | who sent it | never |

@@ -24,7 +24,7 @@ use crate::{
         bus::Subject,
         registry::{AcquireError, Holder, Lease},
     },
-    bus::{Bus, Delivery, Shared, reader, shared::Sink},
+    bus::{Bus, Delivery, Shared, channels, reader, shared::Sink},
     id::RandomError,
     limits::Limits,
     metrics::Metrics,
@@ -113,7 +113,9 @@ impl Node {
 
         let (inbound, deliveries) = mpsc::channel::<Delivery>(INBOUND);
         let (limits, metrics) = (Arc::clone(&spec.limits), Arc::clone(&spec.metrics));
-        let shared = Arc::new(Shared::new(spec.address.clone(), limits, metrics, inbound));
+        let registry = Arc::clone(&backend.registry);
+        let shared =
+            Arc::new(Shared::new(spec.address.clone(), limits, metrics, registry, inbound));
         shared.set_link(backend.bus.open(Arc::new(Sink(Arc::downgrade(&shared)))));
         shared.set_lease(Some(lease.clone()));
         let node = spec.address.clone();
@@ -127,6 +129,7 @@ impl Node {
         let bus = Bus { shared: Arc::clone(&shared) };
         let tasks = vec![
             tokio::spawn(reader::run(Arc::clone(&shared))),
+            tokio::spawn(channels::run(Arc::clone(&shared))),
             tokio::spawn(probe::run(Arc::clone(&shared), spec.probe_interval, report.clone())),
         ];
         let registry = Arc::clone(&backend.registry);

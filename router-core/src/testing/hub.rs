@@ -1,7 +1,7 @@
 //! Sockets that keep what they are sent.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,7 +12,12 @@ use crate::{
     address::TenantId,
     args::Args,
     backend::BoxFuture,
-    socket::{DisconnectReason, EmitError, Recipients, SocketHub, SocketInfo},
+    bus::{Bus, Wanted},
+    limits::Limit,
+    socket::{
+        DisconnectReason, EmitError, JoinError, QueueFull, ROOM_NAME_MAX, Recipients, Selection,
+        SocketHub, SocketInfo, room_channel,
+    },
 };
 
 /// What one socket got, oldest first.
@@ -20,6 +25,7 @@ use crate::{
 pub(super) struct Mailbox {
     events: Mutex<VecDeque<(ByteString, Args)>>,
     gone: Mutex<Option<DisconnectReason>>,
+    rooms: Mutex<BTreeMap<ByteString, Wanted>>,
     /// Told at every change.
     pub(super) changed: Notify,
 }
@@ -48,36 +54,76 @@ impl Mailbox {
 type TestEntry = (Arc<SocketInfo>, Arc<Mailbox>);
 
 /// The sockets of a test system.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TestHub {
+    bus: Bus,
+    rooms_per_socket: Limit<u64>,
     sockets: Mutex<HashMap<TenantId, TestEntry>>,
 }
 
 impl TestHub {
+    pub(super) fn new(bus: Bus, rooms_per_socket: Limit<u64>) -> Self {
+        Self { bus, rooms_per_socket, sockets: Mutex::default() }
+    }
+
     pub(super) fn add(&self, tid: TenantId, info: Arc<SocketInfo>) -> Arc<Mailbox> {
         let mailbox = Arc::<Mailbox>::default();
         lock(&self.sockets).insert(tid, (info, Arc::clone(&mailbox)));
         mailbox
     }
 
-    fn chosen(&self, who: &Recipients) -> Vec<(TenantId, Arc<Mailbox>)> {
-        let fits = |info: &SocketInfo| match who {
+    fn chosen(&self, who: &Recipients) -> Vec<(TenantId, TestEntry)> {
+        let fits = |(info, mailbox): &TestEntry| match who {
             Recipients::Socket(tid) => info.address.tid() == Some(tid),
             Recipients::Nsp(nsp) => info.nsp == *nsp,
             Recipients::Session(sid) => info.sid.as_ref() == Some(sid),
+            Recipients::Selection(selection) => is_selected(selection, info, mailbox),
         };
         let sockets = lock(&self.sockets);
-        let chosen = sockets.iter().filter(|(_, (info, _))| fits(info));
-        chosen.map(|(tid, (_, mailbox))| (tid.clone(), Arc::clone(mailbox))).collect()
+        let chosen = sockets.iter().filter(|(_, entry)| fits(entry));
+        chosen.map(|(tid, entry)| (tid.clone(), entry.clone())).collect()
     }
 
     /// Takes a socket away, as its connection's end does.
     pub(super) fn remove(&self, tid: &TenantId, reason: DisconnectReason) {
         if let Some((_, mailbox)) = lock(&self.sockets).remove(tid) {
             *lock(&mailbox.gone) = Some(reason);
+            lock(&mailbox.rooms).clear();
             mailbox.changed.notify_waiters();
         }
     }
+
+    /// Puts one socket on rooms, all or none.
+    async fn join_one(
+        &self,
+        (info, mailbox): &TestEntry,
+        rooms: &[ByteString],
+    ) -> Result<(), JoinError> {
+        let mut wanted = Vec::with_capacity(rooms.len());
+        for room in rooms {
+            let channel = room_channel(&info.nsp, room);
+            let heard = self.bus.listen(channel).await.map_err(JoinError::Unavailable)?;
+            wanted.push((room.clone(), heard));
+        }
+        let mut joined = lock(&mailbox.rooms);
+        let new = rooms.iter().filter(|room| !joined.contains_key(*room)).count();
+        if self.rooms_per_socket.exceeded_by((joined.len() + new) as u64) {
+            return Err(JoinError::TooManyRooms);
+        }
+        joined.extend(wanted);
+        Ok(())
+    }
+}
+
+/// Whether a socket is meant.
+fn is_selected(to: &Selection, info: &SocketInfo, mailbox: &Mailbox) -> bool {
+    let joined = lock(&mailbox.rooms);
+    let on = |rooms: &[ByteString]| rooms.iter().any(|room| joined.contains_key(room));
+    let is = |sockets: &[TenantId]| sockets.iter().any(|tid| info.address.tid() == Some(tid));
+    info.nsp == to.nsp
+        && (to.is_whole_nsp() || on(&to.rooms) || is(&to.sockets))
+        && !on(&to.except_rooms)
+        && !is(&to.except_sockets)
 }
 
 impl SocketHub for TestHub {
@@ -89,11 +135,58 @@ impl SocketHub for TestHub {
     ) -> BoxFuture<'_, Result<(), EmitError>> {
         let chosen = self.chosen(&to);
         let gone = chosen.is_empty() && matches!(to, Recipients::Socket(_));
-        for (_, mailbox) in chosen {
+        for (_, (_, mailbox)) in chosen {
             lock(&mailbox.events).push_back((event.clone(), args.clone()));
             mailbox.changed.notify_waiters();
         }
         Box::pin(async move { if gone { Err(EmitError::Gone) } else { Ok(()) } })
+    }
+
+    fn relay(&self, to: Recipients, event: &str, args: &Args, _: bool) -> Result<(), QueueFull> {
+        // The future is ready when it is made: mailboxes have no bound.
+        let _queued = self.emit(to, event.into(), args.clone());
+        Ok(())
+    }
+
+    fn join(
+        &self,
+        who: Recipients,
+        rooms: Vec<ByteString>,
+    ) -> BoxFuture<'_, Result<(), JoinError>> {
+        Box::pin(async move {
+            if rooms.iter().any(|room| !(1..=ROOM_NAME_MAX).contains(&room.len())) {
+                return Err(JoinError::Name);
+            }
+            let chosen = self.chosen(&who);
+            let one = matches!(who, Recipients::Socket(_));
+            if one && chosen.is_empty() {
+                return Err(JoinError::Gone);
+            }
+            for (_, entry) in chosen {
+                match self.join_one(&entry, &rooms).await {
+                    Err(JoinError::TooManyRooms) if !one => {}
+                    outcome => outcome?,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn leave(&self, who: Recipients, rooms: Vec<ByteString>) -> BoxFuture<'_, ()> {
+        for (_, (_, mailbox)) in self.chosen(&who) {
+            lock(&mailbox.rooms).retain(|room, _| !rooms.contains(room));
+        }
+        Box::pin(async {})
+    }
+
+    fn rooms(&self, tid: &TenantId) -> BoxFuture<'_, Vec<ByteString>> {
+        let entry = lock(&self.sockets).get(tid).cloned();
+        let rooms = entry.map(|(_, mailbox)| lock(&mailbox.rooms).keys().cloned().collect());
+        Box::pin(async move { rooms.unwrap_or_default() })
+    }
+
+    fn bus(&self) -> Option<&Bus> {
+        Some(&self.bus)
     }
 
     fn find(&self, tid: &TenantId) -> Option<Arc<SocketInfo>> {

@@ -42,6 +42,11 @@ impl TestSocket {
         self.socket.session_id()
     }
 
+    /// The socket as a handler holds it: to join and leave rooms without a handler.
+    pub fn handle(&self) -> &Socket {
+        &self.socket
+    }
+
     /// Emits an event with one argument and waits for its acknowledgement.
     ///
     /// # Panics
@@ -69,6 +74,16 @@ impl TestSocket {
         let args = args
             .unwrap_or_else(|| panic!("no {event} was received, but {:?}", self.mailbox.names()));
         args.first().expect("the payload is a T")
+    }
+
+    /// Asserts that no event of this name has come until now. What was emitted on the socket's own
+    /// node before has come by then.
+    ///
+    /// # Panics
+    /// When one has.
+    pub fn assert_not_received(&self, event: &str) {
+        let got = self.mailbox.take(event);
+        assert!(got.is_none(), "{event} was received: {got:?}");
     }
 
     /// Asserts that the socket has been sent away, and why.

@@ -21,7 +21,7 @@ use crate::{
     observer::{ObserverSet, Observers},
     route::{Hook, Router, Routes},
     session::{SessionDocument, SessionId, SessionSettings, Sessions, Site, UserId},
-    socket::{DisconnectReason, Socket, SocketHub, SocketInfo},
+    socket::{DisconnectReason, Io, Socket, SocketHub, SocketInfo},
 };
 
 /// How long an assertion waits.
@@ -106,11 +106,13 @@ fn run(
         let observers = ObserverSet::new(builder.observers).expect("observers are unambiguous");
         let node = Node::start(spec, backend.clone()).await.expect("the node starts");
         let sessions = Sessions::new(backend.records, Site::main(), SessionSettings::default());
-        let hub = Arc::<TestHub>::default();
+        let hub = Arc::new(TestHub::new(node.bus().clone(), node.limits().rooms_per_socket));
+        let dyn_hub: Arc<dyn SocketHub> = Arc::clone(&hub) as _;
+        node.bus().attach_sockets(&dyn_hub);
         let services = Arc::new(Services {
             bus: node.bus().clone(),
             sessions,
-            hub: Arc::clone(&hub) as Arc<dyn SocketHub>,
+            hub: dyn_hub,
             data: builder.data,
             metrics: Arc::clone(node.metrics()),
         });
@@ -179,6 +181,12 @@ impl TestSystem {
     /// A socket without a session, as an open namespace admits it.
     pub async fn connect_anonymous(&self) -> TestSocket {
         self.admit(None).await
+    }
+
+    /// The sockets of all nodes, as this one reaches them.
+    pub fn io(&self) -> Io {
+        let Services { hub, bus, .. } = &*self.core.services;
+        Io::new(Arc::clone(hub), bus.clone(), "/")
     }
 
     async fn admit(&self, session: Option<(SessionId, UserId)>) -> TestSocket {

@@ -4,3 +4,4 @@ mod bus;
 mod compile_errors;
 mod handlers;
 mod node;
+mod rooms;

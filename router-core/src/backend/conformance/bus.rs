@@ -83,7 +83,8 @@ pub async fn a_confirmed_subscription_misses_nothing(two: Two) {
     let ns = fresh_ns();
     let ((listener, heard), (publisher, _)) = (open(&two.first), open(&two.second));
     for round in 0..200 {
-        let subject = Subject::Node(ns.node(round));
+        let channel = Subject::Channel(format!("{ns}, {round}").into());
+        let subject = if round % 2 == 0 { Subject::Node(ns.node(round)) } else { channel };
         listener.subscribe(subject.clone()).await.unwrap();
         publisher.publish(subject.clone(), text(round)).await.unwrap();
         heard.hears(&subject, round.to_string().as_bytes()).await;
@@ -103,8 +104,16 @@ pub async fn a_second_subscription_doubles_nothing(two: Two) {
 
 pub async fn subjects_do_not_meet(two: Two) {
     let ns = fresh_ns();
-    let subjects =
-        [Subject::Namespace(ns.clone()), Subject::Node(ns.node(0)), Subject::Node(ns.node(1))];
+    let channel = |name: String| Subject::Channel(name.into());
+    let subjects = [
+        Subject::Namespace(ns.clone()),
+        Subject::Node(ns.node(0)),
+        Subject::Node(ns.node(1)),
+        // Named as the others, and with what a backend may have a meaning for.
+        channel(format!("{ns}")),
+        channel(format!("{ns}/0")),
+        channel(format!("{ns} *?[a]{{}}\n\u{2014}")),
+    ];
     let ((listener, heard), (publisher, _)) = (open(&two.first), open(&two.second));
     for subject in &subjects {
         listener.subscribe(subject.clone()).await.unwrap();
@@ -147,7 +156,11 @@ pub async fn a_dropped_link_listens_no_longer(two: Two) {
 
 pub async fn a_reconnect_is_announced_and_keeps_the_subscriptions(two: Two) {
     let ns = fresh_ns();
-    let subjects = [Subject::Namespace(ns.clone()), Subject::Node(ns.node(0))];
+    let subjects = [
+        Subject::Namespace(ns.clone()),
+        Subject::Node(ns.node(0)),
+        Subject::Channel(format!("{ns}").into()),
+    ];
     let ((listener, heard), (publisher, _)) = (open(&two.first), open(&two.second));
     for subject in &subjects {
         listener.subscribe(subject.clone()).await.unwrap();

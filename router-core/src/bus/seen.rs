@@ -1,0 +1,58 @@
+//! Which emits were heard already: one for several rooms comes on each room's channel.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::id::MessageId;
+
+/// How many ids are remembered. The copies of one emit are published one right after the other, so
+/// this many others between two of them are a lot.
+const REMEMBERED: usize = 1_024;
+
+/// The ids of the last emits that may come again.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Mutex<Ids>);
+
+#[derive(Debug, Default)]
+struct Ids {
+    known: HashSet<MessageId>,
+    oldest_first: VecDeque<MessageId>,
+}
+
+impl Seen {
+    /// Whether `id` is heard for the first time.
+    pub(super) fn is_new(&self, id: &MessageId) -> bool {
+        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ids.known.insert(id.clone()) {
+            return false;
+        }
+        ids.oldest_first.push_back(id.clone());
+        if ids.oldest_first.len() > REMEMBERED
+            && let Some(oldest) = ids.oldest_first.pop_front()
+        {
+            ids.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::MessageIds;
+
+    #[test]
+    fn an_id_is_new_once_and_memory_is_bounded() {
+        let (seen, ids) = (Seen::default(), MessageIds::new());
+        let first = ids.next();
+        assert!(seen.is_new(&first));
+        assert!(!seen.is_new(&first));
+        for _ in 0..REMEMBERED {
+            assert!(seen.is_new(&ids.next()));
+        }
+        assert!(seen.is_new(&first));
+        assert_eq!(seen.0.lock().unwrap().known.len(), REMEMBERED);
+    }
+}

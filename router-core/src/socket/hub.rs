@@ -1,0 +1,126 @@
+//! What a process with sockets gives to handlers and to the bus.
+
+use std::{fmt::Debug, sync::Arc};
+
+use bytestring::ByteString;
+
+use super::{DisconnectReason, EmitError, JoinError, QueueFull, Recipients, SocketInfo};
+use crate::{address::TenantId, args::Args, backend::BoxFuture, bus::Bus};
+
+/// The sockets of a node, as the service that holds them gives them to handlers.
+pub trait SocketHub: Debug + Send + Sync {
+    /// Queues an event to sockets of this node. Encodes once. Waits while a shard's queue is full.
+    ///
+    /// Emitting to nobody is no error, but to a single socket that is gone it is.
+    fn emit(
+        &self,
+        to: Recipients,
+        event: ByteString,
+        args: Args,
+    ) -> BoxFuture<'_, Result<(), EmitError>>;
+
+    /// As [`emit`](Self::emit), for what is worth nothing when it is late: sockets that are behind
+    /// (the limit `outbox_soft`) do not get it. A hub whose sockets are never behind need not tell
+    /// the two apart.
+    fn emit_volatile(
+        &self,
+        to: Recipients,
+        event: ByteString,
+        args: Args,
+    ) -> BoxFuture<'_, Result<(), EmitError>> {
+        self.emit(to, event, args)
+    }
+
+    /// As [`emit`](Self::emit), for what came from another node: returns at once, and drops what
+    /// finds a shard's queue full. Called on the bus link's own task.
+    ///
+    /// # Errors
+    /// [`QueueFull`] when some sockets did not get it.
+    fn relay(
+        &self,
+        to: Recipients,
+        event: &str,
+        args: &Args,
+        volatile: bool,
+    ) -> Result<(), QueueFull>;
+
+    /// Puts sockets on rooms of their nsp. When this returns, the bus has confirmed that the node
+    /// listens to the rooms, and the sockets are on them.
+    ///
+    /// A single socket must exist and have room for all of them; of several sockets those that have
+    /// no room for all are left out.
+    fn join(
+        &self,
+        who: Recipients,
+        rooms: Vec<ByteString>,
+    ) -> BoxFuture<'_, Result<(), JoinError>>;
+
+    /// Takes sockets off rooms. Not to be on one is no error.
+    fn leave(&self, who: Recipients, rooms: Vec<ByteString>) -> BoxFuture<'_, ()>;
+
+    /// The rooms of a socket, by name; none when it is gone.
+    fn rooms(&self, tid: &TenantId) -> BoxFuture<'_, Vec<ByteString>>;
+
+    /// The bus, as the node whose sockets these are; `None` without sockets.
+    fn bus(&self) -> Option<&Bus>;
+
+    /// The socket of this tenant id, if it lives here and was admitted.
+    fn find(&self, tid: &TenantId) -> Option<Arc<SocketInfo>>;
+
+    /// Sends sockets away. They do not come back by themselves.
+    fn disconnect(&self, who: Recipients, reason: DisconnectReason) -> BoxFuture<'_, ()>;
+
+    /// How many admitted sockets live here.
+    fn count(&self) -> usize;
+}
+
+/// The hub of a process that holds no sockets, such as a web-service or a worker.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSockets;
+
+impl SocketHub for NoSockets {
+    fn emit(&self, to: Recipients, _: ByteString, _: Args) -> BoxFuture<'_, Result<(), EmitError>> {
+        let outcome = match to {
+            Recipients::Socket(_) => Err(EmitError::Gone),
+            _ => Ok(()),
+        };
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn relay(&self, _: Recipients, _: &str, _: &Args, _: bool) -> Result<(), QueueFull> {
+        Ok(())
+    }
+
+    fn join(&self, who: Recipients, _: Vec<ByteString>) -> BoxFuture<'_, Result<(), JoinError>> {
+        let outcome = match who {
+            Recipients::Socket(_) => Err(JoinError::Gone),
+            _ => Ok(()),
+        };
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn leave(&self, _: Recipients, _: Vec<ByteString>) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn rooms(&self, _: &TenantId) -> BoxFuture<'_, Vec<ByteString>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn bus(&self) -> Option<&Bus> {
+        None
+    }
+
+    fn find(&self, _: &TenantId) -> Option<Arc<SocketInfo>> {
+        None
+    }
+
+    fn disconnect(&self, _: Recipients, _: DisconnectReason) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn count(&self) -> usize {
+        0
+    }
+}
+

@@ -1,0 +1,103 @@
+//! Sockets as handlers hold them.
+//!
+//! | handle | is |
+//! |---|---|
+//! | [`Socket`] | one socket of this node: emit, ask, join, leave |
+//! | [`LocalSockets`] | all sockets of this node |
+//! | [`Io`] | the sockets of all nodes |
+//! | [`Emitter`] | some of them, by room: what [`Io`] and [`Socket`] make when they are told `to` whom |
+//!
+//! A *room* is a channel without history: a name that sockets of one nsp are on, on whatever node. A
+//! socket's own room is its [address](SocketInfo::address); it is reached there and never joined.
+
+mod emitter;
+mod error;
+mod handle;
+mod hub;
+mod io;
+mod room;
+mod selection;
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+pub use emitter::Emitter;
+pub use error::{EmitError, JoinError, QueueFull};
+pub use handle::{LocalSockets, Socket};
+pub use hub::{NoSockets, SocketHub};
+pub use io::Io;
+pub use room::{IntoRooms, ROOM_NAME_MAX, Room, room_channel};
+pub use selection::Selection;
+
+use crate::{
+    address::{Address, TenantId},
+    session::{SessionId, UserId},
+};
+
+/// What is known of a socket from its admission on. It never changes; a socket whose session
+/// changes hands is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketInfo {
+    /// Where it lives; its tenant id is the socket's public id.
+    pub address: Address,
+    /// The Socket.IO namespace that it is connected to.
+    pub nsp: ByteString,
+    /// Its session, where it was confirmed.
+    pub sid: Option<SessionId>,
+    /// Its user, where it was confirmed.
+    pub user_id: Option<UserId>,
+}
+
+/// Whom a message goes to on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recipients {
+    /// One socket.
+    Socket(TenantId),
+    /// Every admitted socket of a Socket.IO namespace.
+    Nsp(ByteString),
+    /// Every socket of a session.
+    Session(SessionId),
+    /// Those of one nsp that are on some rooms and not on others.
+    Selection(Arc<Selection>),
+}
+
+/// Why a socket went, as the disconnect hook and its extractor see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The client left the namespace or closed cleanly.
+    Client,
+    /// A handler or an operator sent it away.
+    Server,
+    /// The connection broke.
+    TransportClosed,
+    /// No answer to a ping in time.
+    PingTimeout,
+    /// The client did not take what waited for it.
+    Slow,
+    /// The client broke the protocol or a limit; the close code's name.
+    Refused(&'static str),
+    /// The session ended: logout or revocation.
+    SessionEnded,
+    /// The node is going away.
+    Drain,
+}
+
+impl DisconnectReason {
+    /// The reason's name, as logs and metrics use it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::TransportClosed => "transport_closed",
+            Self::PingTimeout => "ping_timeout",
+            Self::Slow => "slow",
+            Self::Refused(name) => name,
+            Self::SessionEnded => "session_ended",
+            Self::Drain => "drain",
+        }
+    }
+}
+

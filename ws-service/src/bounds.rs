@@ -16,6 +16,8 @@ pub(crate) struct Bounds {
     pub(crate) confirm_timeout: Option<Duration>,
     pub(crate) unconfirmed_events: u64,
     pub(crate) nsps: usize,
+    /// Rooms of one socket.
+    pub(crate) rooms_per_socket: usize,
     pub(crate) outbox_soft: usize,
     pub(crate) outbox_hard: usize,
     pub(crate) outbox_stall: Option<Duration>,
@@ -47,6 +49,7 @@ impl Bounds {
             confirm_timeout: limits.confirm_timeout.get(),
             unconfirmed_events: limits.unconfirmed_events.get().unwrap_or(u64::MAX),
             nsps: size(limits.nsps_per_connection),
+            rooms_per_socket: size(limits.rooms_per_socket),
             outbox_soft: size(limits.outbox_soft),
             outbox_hard: size(limits.outbox_hard),
             outbox_stall: limits.outbox_stall.get(),

@@ -17,6 +17,7 @@ use router_core::{
     observer::ObserverSet,
     route::{ConfigureError, Router},
     session::Confirmer,
+    socket::SocketHub,
 };
 use wire::socketio::Nsp;
 
@@ -230,11 +231,13 @@ impl Builder {
         let inbox = self.node.take_inbox().ok_or(BuildError::NoInbox)?;
 
         let metrics = Arc::clone(self.node.metrics());
-        let hub = Arc::new(Hub::new(names));
+        let hub = Arc::new(Hub::new(names, self.node.bus().clone()));
+        let dyn_hub: Arc<dyn SocketHub> = Arc::clone(&hub) as _;
+        self.node.bus().attach_sockets(&dyn_hub);
         let services = Arc::new(Services {
             bus: self.node.bus().clone(),
             sessions: self.confirmer.sessions().clone(),
-            hub: Arc::clone(&hub) as _,
+            hub: dyn_hub,
             data: self.data,
             metrics: Arc::clone(&metrics),
         });

@@ -20,7 +20,7 @@ pub(crate) use shared::{Delivery, Shared};
 use crate::{
     address::{Address, Namespace, NodeAddress},
     args::Args,
-    backend::{BackendError, bus::Subject},
+    backend::{BackendError, bus::Subject, registry::Lease},
     envelope::{Emission, Envelope, Frame, Kind},
     error::RouteError,
     id::MessageId,
@@ -101,6 +101,15 @@ impl Bus {
     /// When the bus did not confirm.
     pub async fn listen(&self, channel: ByteString) -> Result<Wanted, BackendError> {
         Wanted::new(&self.shared, channel).await
+    }
+
+    /// The nodes of a namespace whose leases are live, by rising node id.
+    ///
+    /// # Errors
+    /// When the registry did not answer.
+    pub async fn nodes(&self, ns: &Namespace) -> Result<Vec<Lease>, BackendError> {
+        let nodes = self.shared.registry.nodes(ns).await?;
+        Ok(nodes.into_iter().map(|entry| entry.lease).collect())
     }
 
     /// Says an event for sockets where their nodes listen.

@@ -49,11 +49,8 @@ pub trait SocketHub: Debug + Send + Sync {
     ///
     /// A single socket must exist and have room for all of them; of several sockets those that have
     /// no room for all are left out.
-    fn join(
-        &self,
-        who: Recipients,
-        rooms: Vec<ByteString>,
-    ) -> BoxFuture<'_, Result<(), JoinError>>;
+    fn join(&self, who: Recipients, rooms: Vec<ByteString>)
+    -> BoxFuture<'_, Result<(), JoinError>>;
 
     /// Takes sockets off rooms. Not to be on one is no error.
     fn leave(&self, who: Recipients, rooms: Vec<ByteString>) -> BoxFuture<'_, ()>;
@@ -123,4 +120,3 @@ impl SocketHub for NoSockets {
         0
     }
 }
-

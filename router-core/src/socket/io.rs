@@ -6,7 +6,11 @@ use bytestring::ByteString;
 use serde::Serialize;
 
 use super::{Emitter, Room, SocketHub};
-use crate::{address::Namespace, args::Args, bus::{BroadcastError, Bus}};
+use crate::{
+    address::Namespace,
+    args::Args,
+    bus::{BroadcastError, Bus},
+};
 
 /// The sockets of all nodes, in one nsp. Cheap to clone; may be sent to any thread; works in every
 /// process, also in one without sockets, such as a worker.

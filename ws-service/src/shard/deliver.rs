@@ -19,7 +19,7 @@ impl Shard {
     pub(super) fn deliver(&self, to: Target, frame: Bytes, class: Class) {
         let bit = match &to {
             Target::Nsp(nsp) => self.shared.hub.bit(nsp),
-            Target::Socket(_) | Target::Session(..) => None,
+            Target::Socket(_) | Target::Session(..) | Target::Selection(_) => None,
         };
         let (Target::Nsp(nsp), Some(bit)) = (&to, bit) else {
             let table = self.table.borrow();

@@ -1,12 +1,16 @@
 //! What other threads tell a shard.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use router_core::{
     TenantId,
+    bus::Wanted,
     session::SessionId,
-    socket::{DisconnectReason, Recipients},
+    socket::{DisconnectReason, JoinError, Recipients, Selection},
 };
+use tokio::sync::oneshot;
 
 /// One message to a shard, through its bounded queue.
 #[derive(Debug)]
@@ -15,6 +19,18 @@ pub(crate) enum ShardMessage {
     Deliver { to: Target, frame: Bytes, volatile: bool },
     /// Sockets are sent away.
     Disconnect { who: Recipients, reason: DisconnectReason },
+    /// Sockets of a nsp are put on rooms, of which the bus has confirmed that the node listens to
+    /// them.
+    Join {
+        who: Recipients,
+        nsp: ByteString,
+        rooms: Vec<(ByteString, Wanted)>,
+        done: oneshot::Sender<Result<(), JoinError>>,
+    },
+    /// Sockets are taken off rooms.
+    Leave { who: Recipients, rooms: Arc<[ByteString]>, done: oneshot::Sender<()> },
+    /// Somebody asks for a socket's rooms.
+    Rooms { tid: TenantId, done: oneshot::Sender<Vec<ByteString>> },
     /// The node goes away: each connection gets a moment of its own to leave.
     Drain,
 }
@@ -28,4 +44,6 @@ pub(crate) enum Target {
     Nsp(ByteString),
     /// The sockets of a session that are in this nsp.
     Session(SessionId, ByteString),
+    /// Some sockets of a nsp.
+    Selection(Arc<Selection>),
 }

@@ -10,8 +10,10 @@
 mod actor;
 mod batch;
 mod deliver;
+mod membership;
 pub(crate) mod message;
 mod report;
+mod rooms;
 pub(crate) mod table;
 pub(crate) mod wheel;
 
@@ -235,6 +237,17 @@ impl Shard {
                     let (key, reason) = (socket.key, reason.clone());
                     socket.link.notify(Notice::Disconnect { key, reason });
                 }
+            }
+            ShardMessage::Join { who, nsp, rooms, done } => {
+                // Whoever asked may have given up.
+                let _gone = done.send(self.join_rooms(&who, &nsp, &rooms));
+            }
+            ShardMessage::Leave { who, rooms, done } => {
+                self.leave_rooms(&who, &rooms);
+                let _gone = done.send(());
+            }
+            ShardMessage::Rooms { tid, done } => {
+                let _gone = done.send(self.rooms_of(tid));
             }
             ShardMessage::Drain => {
                 let table = self.table.borrow();

@@ -11,10 +11,14 @@ use bytestring::ByteString;
 use router_core::{
     TenantId,
     session::SessionId,
-    socket::{DisconnectReason, Recipients, SocketInfo},
+    socket::{DisconnectReason, Recipients, Selection, SocketInfo},
 };
 
-use super::{message::Target, wheel::ConnectionKey};
+use super::{
+    message::Target,
+    rooms::{Rooms, Seat},
+    wheel::ConnectionKey,
+};
 use crate::connection::{effect::SocketKey, link::Link};
 
 /// An admitted socket of this shard.
@@ -27,6 +31,10 @@ pub(crate) struct LocalSocket {
     pub(crate) entry: RefCell<Entry>,
     /// Where it stands in the list of its nsp.
     place: Cell<usize>,
+    /// The rooms that it is on. Written by [`Rooms`] alone.
+    pub(super) seats: RefCell<Vec<Seat>>,
+    /// The last walk that met it, so that no walk visits it twice.
+    met: Cell<u64>,
 }
 
 /// The background work of a socket's coming and going, which must not overtake itself.
@@ -47,12 +55,16 @@ pub(crate) struct Table {
     by_tid: HashMap<TenantId, Rc<LocalSocket>>,
     by_nsp: HashMap<ByteString, Vec<Rc<LocalSocket>>>,
     by_session: HashMap<SessionId, Vec<Rc<LocalSocket>>>,
+    pub(super) rooms: Rooms,
+    /// Counts the walks that mark whom they met.
+    walks: Cell<u64>,
 }
 
 impl LocalSocket {
     pub(crate) fn new(info: Arc<SocketInfo>, link: Rc<Link>, key: SocketKey) -> Rc<Self> {
         let entry = RefCell::new(Entry::Entering);
-        Rc::new(Self { info, link, key, entry, place: Cell::new(0) })
+        let (place, seats, met) = (Cell::new(0), RefCell::default(), Cell::new(0));
+        Rc::new(Self { info, link, key, entry, place, seats, met })
     }
 }
 
@@ -94,6 +106,7 @@ impl Table {
 
     /// A socket goes.
     pub(crate) fn remove(&mut self, socket: &Rc<LocalSocket>) {
+        self.rooms.leave_all(socket);
         if let Some(tid) = socket.info.address.tid() {
             self.by_tid.remove(tid);
         }
@@ -128,6 +141,7 @@ impl Table {
                     }
                 }
             }
+            Target::Selection(selection) => self.walk_selection(selection, visit),
         }
     }
 
@@ -136,12 +150,42 @@ impl Table {
         self.by_nsp.get(nsp).into_iter().flatten()
     }
 
+    fn walk_selection(&self, to: &Selection, mut visit: impl FnMut(&Rc<LocalSocket>)) {
+        let on = |room: &ByteString| self.rooms.members(&to.nsp, room).iter();
+        let of_tid = |tid: &TenantId| {
+            self.by_tid.get(tid).filter(|socket| socket.info.nsp == to.nsp).into_iter()
+        };
+        if let ([room], [], true) = (&*to.rooms, &*to.sockets, to.is_without_exception()) {
+            return on(room).for_each(visit);
+        }
+        let walk = self.walks.get() + 1;
+        self.walks.set(walk);
+        // Who is excepted counts as met.
+        let except = to.except_rooms.iter().flat_map(on);
+        except.chain(to.except_sockets.iter().flat_map(of_tid)).for_each(|s| s.met.set(walk));
+        let mut meet = |socket: &Rc<LocalSocket>| {
+            if socket.met.replace(walk) != walk {
+                visit(socket);
+            }
+        };
+        if to.is_whole_nsp() {
+            self.of_nsp(&to.nsp).for_each(&mut meet);
+        }
+        to.rooms.iter().flat_map(on).for_each(&mut meet);
+        to.sockets.iter().flat_map(of_tid).for_each(&mut meet);
+    }
+
     /// The sockets that are meant, in whatever nsp.
     pub(crate) fn chosen(&self, who: &Recipients) -> Vec<Rc<LocalSocket>> {
         match who {
             Recipients::Socket(tid) => self.by_tid.get(tid).cloned().into_iter().collect(),
             Recipients::Nsp(nsp) => self.by_nsp.get(nsp).cloned().unwrap_or_default(),
             Recipients::Session(sid) => self.by_session.get(sid).cloned().unwrap_or_default(),
+            Recipients::Selection(selection) => {
+                let mut chosen = Vec::new();
+                self.walk_selection(selection, |socket| chosen.push(Rc::clone(socket)));
+                chosen
+            }
             // A way to name sockets that this service does not know names none of its own.
             _ => Vec::new(),
         }
@@ -149,13 +193,13 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use router_core::session::UserId;
 
     use super::*;
     use crate::connection::stream::Stream;
 
-    fn socket(tid: &str, nsp: &'static str, sid: &str) -> Rc<LocalSocket> {
+    pub(crate) fn socket(tid: &str, nsp: &'static str, sid: &str) -> Rc<LocalSocket> {
         let info = SocketInfo {
             address: format!("ws/1/{tid}").parse().unwrap(),
             nsp: ByteString::from_static(nsp),

@@ -17,5 +17,6 @@ mod drain;
 mod events;
 mod http;
 mod race;
+mod rooms;
 mod support;
 mod tls;

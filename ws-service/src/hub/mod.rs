@@ -1,5 +1,7 @@
 //! The sockets of this node, as handlers reach them: encode once, one message to each thread.
 
+mod rooms;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -11,11 +13,13 @@ use std::{
 use bytes::Bytes;
 use bytestring::ByteString;
 use router_core::{
-    Args, TenantId,
+    Args, Bus, TenantId,
     backend::BoxFuture,
-    socket::{DisconnectReason, EmitError, Recipients, SocketHub, SocketInfo},
+    socket::{
+        DisconnectReason, EmitError, JoinError, QueueFull, Recipients, SocketHub, SocketInfo,
+    },
 };
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use wire::socketio::Nsp;
 
 use crate::{
@@ -24,8 +28,9 @@ use crate::{
 };
 
 /// The hub of one service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hub {
+    bus: Bus,
     /// The nsps of the service: a session's sockets may be in each.
     nsps: Vec<Nsp>,
     shards: RwLock<Vec<ShardHandle>>,
@@ -43,8 +48,8 @@ struct ShardHandle {
 
 impl Hub {
     /// A hub without shards.
-    pub(crate) fn new(nsps: Vec<Nsp>) -> Self {
-        Self { nsps, ..Self::default() }
+    pub(crate) fn new(nsps: Vec<Nsp>, bus: Bus) -> Self {
+        Self { bus, nsps, shards: RwLock::default(), directory: RwLock::default() }
     }
 
     /// The bit of a nsp in a link's set of nsps; `None` for the 65th and on.
@@ -91,44 +96,60 @@ impl Hub {
         populated.cloned().collect()
     }
 
-    async fn deliver(
+    /// The frames of an event, each with whom it is for: one for each nsp that is meant.
+    fn addressed(
         &self,
         to: Recipients,
-        event: ByteString,
-        args: Args,
-        volatile: bool,
-    ) -> Result<(), EmitError> {
-        let frame = |nsp: &Nsp| frames::event(nsp, &event, &args);
-        match to {
+        event: &str,
+        args: &Args,
+    ) -> Result<Vec<Addressed>, EmitError> {
+        let frame = |nsp: &Nsp| frames::event(nsp, event, args);
+        let all = |to: Target, name: ByteString| {
+            let nsp = Nsp::new(name)?;
+            Some(Addressed { to, frame: frame(&nsp), shard: None })
+        };
+        Ok(match to {
             Recipients::Socket(tid) => {
                 let (index, info) = self.lookup(&tid).ok_or(EmitError::Gone)?;
                 let nsp = Nsp::new(info.nsp.clone()).ok_or(EmitError::Gone)?;
-                let shard = self.shard(index).ok_or(EmitError::Gone)?;
-                let (to, frame) = (Target::Socket(tid), frame(&nsp));
-                let message = ShardMessage::Deliver { to, frame, volatile };
-                shard.inbound.send(message).await.map_err(|_| EmitError::Closing)
+                let shard = Some(self.shard(index).ok_or(EmitError::Gone)?);
+                vec![Addressed { to: Target::Socket(tid), frame: frame(&nsp), shard }]
             }
-            Recipients::Nsp(name) => match Nsp::new(name.clone()) {
-                Some(nsp) => self.to_all(&Target::Nsp(name), frame(&nsp), volatile).await,
-                None => Ok(()),
-            },
+            Recipients::Nsp(name) => all(Target::Nsp(name.clone()), name).into_iter().collect(),
+            Recipients::Selection(selection) => {
+                let name = selection.nsp.clone();
+                all(Target::Selection(selection), name).into_iter().collect()
+            }
             Recipients::Session(sid) => {
-                for nsp in &self.nsps {
-                    let to = Target::Session(sid.clone(), nsp.as_str().into());
-                    self.to_all(&to, frame(nsp), volatile).await?;
-                }
-                Ok(())
+                let to = |nsp: &Nsp| Target::Session(sid.clone(), nsp.as_str().into());
+                let nsps = self.nsps.iter();
+                nsps.map(|nsp| Addressed { to: to(nsp), frame: frame(nsp), shard: None }).collect()
             }
-            _ => Ok(()),
-        }
+            _ => Vec::new(),
+        })
     }
 
-    async fn to_all(&self, to: &Target, frame: Bytes, volatile: bool) -> Result<(), EmitError> {
-        for shard in self.populated() {
-            let message = ShardMessage::Deliver { to: to.clone(), frame: frame.clone(), volatile };
-            shard.inbound.send(message).await.map_err(|_| EmitError::Closing)?;
+    async fn deliver(
+        &self,
+        to: Recipients,
+        event: &str,
+        args: &Args,
+        volatile: bool,
+    ) -> Result<(), EmitError> {
+        for addressed in self.addressed(to, event, args)? {
+            for shard in self.shards_of(&addressed) {
+                let message = addressed.message(volatile);
+                shard.inbound.send(message).await.map_err(|_| EmitError::Closing)?;
+            }
         }
         Ok(())
+    }
+
+    fn shards_of(&self, addressed: &Addressed) -> Vec<ShardHandle> {
+        match &addressed.shard {
+            Some(shard) => vec![shard.clone()],
+            None => self.populated(),
+        }
     }
 
     /// Tells every shard that the node goes away.
@@ -141,6 +162,22 @@ impl Hub {
     }
 }
 
+/// A finished frame, and whom it is for.
+#[derive(Debug)]
+struct Addressed {
+    to: Target,
+    frame: Bytes,
+    /// The only shard that has such a socket, where that is known.
+    shard: Option<ShardHandle>,
+}
+
+impl Addressed {
+    fn message(&self, volatile: bool) -> ShardMessage {
+        let (to, frame) = (self.to.clone(), self.frame.clone());
+        ShardMessage::Deliver { to, frame, volatile }
+    }
+}
+
 impl SocketHub for Hub {
     fn emit(
         &self,
@@ -148,7 +185,7 @@ impl SocketHub for Hub {
         event: ByteString,
         args: Args,
     ) -> BoxFuture<'_, Result<(), EmitError>> {
-        Box::pin(self.deliver(to, event, args, false))
+        Box::pin(async move { self.deliver(to, &event, &args, false).await })
     }
 
     fn emit_volatile(
@@ -157,7 +194,51 @@ impl SocketHub for Hub {
         event: ByteString,
         args: Args,
     ) -> BoxFuture<'_, Result<(), EmitError>> {
-        Box::pin(self.deliver(to, event, args, true))
+        Box::pin(async move { self.deliver(to, &event, &args, true).await })
+    }
+
+    fn relay(
+        &self,
+        to: Recipients,
+        event: &str,
+        args: &Args,
+        volatile: bool,
+    ) -> Result<(), QueueFull> {
+        let mut outcome = Ok(());
+        if self.populated().is_empty() {
+            return outcome;
+        }
+        // A socket that is gone, and a shard whose thread is, get nothing.
+        for addressed in self.addressed(to, event, args).unwrap_or_default() {
+            for shard in self.shards_of(&addressed) {
+                let sent = shard.inbound.try_send(addressed.message(volatile));
+                if matches!(sent, Err(TrySendError::Full(_))) {
+                    outcome = Err(QueueFull);
+                }
+            }
+        }
+        outcome
+    }
+
+    fn join(
+        &self,
+        who: Recipients,
+        rooms: Vec<ByteString>,
+    ) -> BoxFuture<'_, Result<(), JoinError>> {
+        Box::pin(self.join_rooms(who, rooms))
+    }
+
+    fn leave(&self, who: Recipients, rooms: Vec<ByteString>) -> BoxFuture<'_, ()> {
+        Box::pin(self.leave_rooms(who, rooms))
+    }
+
+    fn rooms(&self, tid: &TenantId) -> BoxFuture<'_, Vec<ByteString>> {
+        let tid = tid.clone();
+        Box::pin(self.rooms_of(tid))
+    }
+
+    fn bus(&self) -> Option<&Bus> {
+        Some(&self.bus)
     }
 
     fn find(&self, tid: &TenantId) -> Option<Arc<SocketInfo>> {

@@ -1,0 +1,94 @@
+//! Putting this node's sockets on rooms: the bus first, then the shards' index.
+//!
+//! What comes on a room's channel between the two is walked past: nobody was on the room yet. So a
+//! join that is acknowledged has both, and what is sent after it arrives.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use futures_util::future::try_join_all;
+use router_core::{
+    TenantId,
+    socket::{JoinError, ROOM_NAME_MAX, Recipients, room_channel},
+};
+use tokio::sync::oneshot;
+
+use super::{Hub, ShardHandle};
+use crate::shard::message::ShardMessage;
+
+impl Hub {
+    /// The shards that may have such sockets.
+    fn shards_with(&self, who: &Recipients) -> Vec<ShardHandle> {
+        match who {
+            Recipients::Socket(tid) => {
+                let index = self.lookup(tid).map(|(index, _)| index);
+                index.and_then(|index| self.shard(index)).into_iter().collect()
+            }
+            _ => self.populated(),
+        }
+    }
+
+    /// The nsps that such sockets may be in.
+    fn nsps_with(&self, who: &Recipients) -> Vec<ByteString> {
+        match who {
+            Recipients::Socket(tid) => {
+                self.lookup(tid).map(|(_, info)| info.nsp.clone()).into_iter().collect()
+            }
+            Recipients::Nsp(nsp) => vec![nsp.clone()],
+            Recipients::Selection(selection) => vec![selection.nsp.clone()],
+            _ => self.nsps.iter().map(|nsp| nsp.as_str().into()).collect(),
+        }
+    }
+
+    pub(super) async fn join_rooms(
+        &self,
+        who: Recipients,
+        rooms: Vec<ByteString>,
+    ) -> Result<(), JoinError> {
+        if rooms.iter().any(|room| !(1..=ROOM_NAME_MAX).contains(&room.len())) {
+            return Err(JoinError::Name);
+        }
+        let nsps = self.nsps_with(&who);
+        if nsps.is_empty() && matches!(who, Recipients::Socket(_)) {
+            return Err(JoinError::Gone);
+        }
+        for nsp in nsps {
+            // Given up half-way, or refused by the shards, it is wanted no more.
+            let wanted = try_join_all(rooms.iter().map(async |room| {
+                let wanted = self.bus.listen(room_channel(&nsp, room)).await;
+                wanted.map(|wanted| (room.clone(), wanted)).map_err(JoinError::Unavailable)
+            }));
+            let wanted = wanted.await?;
+            for shard in self.shards_with(&who) {
+                let (done, joined) = oneshot::channel();
+                let (who, nsp, rooms) = (who.clone(), nsp.clone(), wanted.clone());
+                let message = ShardMessage::Join { who, nsp, rooms, done };
+                shard.inbound.send(message).await.map_err(|_| JoinError::Closing)?;
+                joined.await.map_err(|_| JoinError::Closing)??;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn leave_rooms(&self, who: Recipients, rooms: Vec<ByteString>) {
+        let rooms: Arc<[ByteString]> = rooms.into();
+        for shard in self.shards_with(&who) {
+            let (done, left) = oneshot::channel();
+            let message = ShardMessage::Leave { who: who.clone(), rooms: Arc::clone(&rooms), done };
+            // A shard whose thread is gone has no sockets.
+            if shard.inbound.send(message).await.is_ok() {
+                let _over = left.await;
+            }
+        }
+    }
+
+    pub(super) async fn rooms_of(&self, tid: TenantId) -> Vec<ByteString> {
+        let shard = self.shards_with(&Recipients::Socket(tid.clone())).pop();
+        let Some(shard) = shard else { return Vec::new() };
+        let (done, rooms) = oneshot::channel();
+        if shard.inbound.send(ShardMessage::Rooms { tid, done }).await.is_err() {
+            return Vec::new();
+        }
+        rooms.await.unwrap_or_default()
+    }
+}

@@ -29,12 +29,14 @@ mod listener;
 mod memory;
 mod nsps;
 mod origins;
+mod polling;
 mod proxies;
 mod respond;
 mod service;
 mod session_end;
 mod shard;
 mod shared;
+mod sid;
 mod unconfirmed;
 mod upgrade;
 

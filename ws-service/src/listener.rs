@@ -11,14 +11,13 @@ use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactory, map_config};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{
-    App, HttpRequest, HttpResponse,
+    App, HttpResponse,
     dev::{AppConfig, ServiceRequest, ServiceResponse},
-    http::StatusCode,
     web::{self, ServiceConfig},
 };
-use wire::engine::{OpenError, OpenRequest};
 
 use crate::{
+    polling,
     shard::Shard,
     shared::Shared,
     upgrade::{self, Upgrade},
@@ -74,10 +73,13 @@ fn plain(
 ) -> io::Result<ServerBuilder> {
     server.listen("whisk-ws", socket, move || {
         let shard = begin(&shared);
+        let app = app(Rc::clone(&shard), Arc::clone(&http));
         HttpService::build()
             .client_request_timeout(shared.rules.bounds.request_timeout)
+            // A client that is gone while its poll waits is seen at once.
+            .h1_allow_half_closed(false)
             .upgrade(Upgrade::<TcpStream>::new(shard))
-            .h1(map_config(app(Arc::clone(&shared), Arc::clone(&http)), |()| AppConfig::default()))
+            .h1(map_config(app, |()| AppConfig::default()))
             .tcp()
     })
 }
@@ -91,10 +93,13 @@ fn secure(
 ) -> io::Result<ServerBuilder> {
     server.listen("whisk-ws", socket, move || {
         let shard = begin(&shared);
+        let app = app(Rc::clone(&shard), Arc::clone(&http));
         HttpService::build()
             .client_request_timeout(shared.rules.bounds.request_timeout)
+            // A client that is gone while its poll waits is seen at once.
+            .h1_allow_half_closed(false)
             .upgrade(Upgrade::<TlsStream<TcpStream>>::new(shard))
-            .h1(map_config(app(Arc::clone(&shared), Arc::clone(&http)), |()| AppConfig::default()))
+            .h1(map_config(app, |()| AppConfig::default()))
             .rustls_0_23(tls.clone())
     })
 }
@@ -108,7 +113,7 @@ fn begin(shared: &Arc<Shared>) -> Rc<Shard> {
 
 /// The App for plain requests.
 fn app(
-    shared: Arc<Shared>,
+    shard: Rc<Shard>,
     http: Arc<[Configure]>,
 ) -> App<
     impl ServiceFactory<
@@ -120,14 +125,15 @@ fn app(
     >,
 > {
     App::new()
-        .app_data(web::Data::from(shared))
+        .app_data(web::Data::from(Arc::clone(&shard.shared)))
+        .app_data(shard)
         // First, so that a program may put a page of its own at `/`.
         .configure(|cfg| http.iter().for_each(|configure| configure(cfg)))
         .route("/", web::get().to(banner))
         .route("/healthz", web::get().to(healthz))
         .route("/readyz", web::get().to(readyz))
-        .route(upgrade::PATH, web::route().to(transport))
-        .route("/socket.io/", web::route().to(transport))
+        .route(upgrade::PATH, web::route().to(polling::serve))
+        .route("/socket.io/", web::route().to(polling::serve))
 }
 
 async fn banner(shared: web::Data<Shared>) -> String {
@@ -151,18 +157,4 @@ async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
     let mut response =
         if shared.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(body)
-}
-
-/// A request at the sockets' path that asks for no upgrade: with the errors of the reference server.
-async fn transport(request: HttpRequest) -> HttpResponse {
-    let error = match OpenRequest::parse(request.query_string()) {
-        Err(error) => error,
-        Ok(open) => match open.check(request.method().as_str(), false) {
-            Err(error) => error,
-            // Long-polling is no transport of this service.
-            Ok(()) => OpenError::UnknownTransport,
-        },
-    };
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    HttpResponse::build(status).content_type("application/json").body(error.body())
 }

@@ -44,6 +44,11 @@ impl Origins {
         self
     }
 
+    /// Whether every origin is admitted.
+    pub(crate) fn is_any(&self) -> bool {
+        self.listed.is_none()
+    }
+
     /// Whether a request with this `Origin` header may open a socket.
     pub fn admit(&self, origin: Option<&str>) -> bool {
         match (origin, &self.listed) {

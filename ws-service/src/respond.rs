@@ -47,6 +47,21 @@ impl From<Refusal> for Answer {
 }
 
 impl Answer {
+    /// The status.
+    pub(crate) const fn status(self) -> u16 {
+        self.status
+    }
+
+    /// One more header line.
+    pub(crate) const fn header(self) -> Option<(&'static str, &'static str)> {
+        self.header
+    }
+
+    /// The body, JSON.
+    pub(crate) const fn body(self) -> &'static str {
+        self.body
+    }
+
     /// The whole response.
     fn to_text(self) -> String {
         let reason = match self.status {

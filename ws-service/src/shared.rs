@@ -49,6 +49,11 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// The life of the node in which this service began: sessions of a former one are gone.
+    pub(crate) fn life(&self) -> Incarnation {
+        self.incarnation.unwrap_or(Incarnation(0))
+    }
+
     /// Whether new sockets are welcome.
     pub(crate) fn is_ready(&self) -> bool {
         !self.drain.is_draining()

@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     future::{Ready, ready},
     marker::PhantomData,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
     task::{Context, Poll},
 };
@@ -17,7 +17,7 @@ use std::{
 use actix_codec::Framed;
 use actix_http::{HttpMessage as _, Request, Response, body::BoxBody, h1, header::HeaderMap};
 use actix_service::{Service, ServiceFactory};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use wire::{
@@ -29,8 +29,9 @@ use crate::{
     connection::{Connection, stream::Stream},
     proxies::client_address,
     respond::Answer,
-    shard::Shard,
+    shard::{Shard, message},
     shared::Shared,
+    sid::Sid,
     unconfirmed::Permit,
 };
 
@@ -99,15 +100,27 @@ where
 
     fn call(&self, (request, framed): Upgraded<Io>) -> Self::Future {
         let parts = framed.into_parts();
-        match judge(&self.shard.shared, &request) {
-            Ok((response, permit)) => {
+        match judge(&self.shard, &request) {
+            Ok((response, to)) => {
                 let stream: Stream = parts.io.into();
                 if let Err(error) = stream.set_nodelay() {
                     tracing::debug!(%error, "a socket's delay stays on");
                 }
+                let (sid, permit) = match to {
+                    To::New(sid, permit) => (sid, permit),
+                    To::Session(sid) => {
+                        return Box::pin(join(
+                            Rc::clone(&self.shard),
+                            sid,
+                            stream,
+                            response,
+                            parts.read_buf,
+                        ));
+                    }
+                };
                 // Nothing was written to this transport yet: HTTP answers in order, and a request
                 // that upgrades is its last.
-                Connection::start(&self.shard, stream, &response, parts.read_buf, permit);
+                Connection::start(&self.shard, stream, &response, parts.read_buf, &sid, permit);
                 Box::pin(ready(Ok(())))
             }
             Err(answer) => Box::pin(async move {
@@ -120,7 +133,8 @@ where
 
 /// Decides about a request. The order is the reference server's where it has one; the origin comes
 /// before anything that costs memory.
-fn judge(shared: &Shared, request: &Request) -> Result<(Bytes, Permit), Answer> {
+fn judge(shard: &Shard, request: &Request) -> Result<(Bytes, To), Answer> {
+    let shared = &*shard.shared;
     let headers = request.headers();
     if request.path().trim_end_matches('/') != PATH {
         return Err(Answer::NOT_FOUND);
@@ -137,13 +151,64 @@ fn judge(shared: &Shared, request: &Request) -> Result<(Bytes, Permit), Answer> 
     }
     .check()?;
     open.check(request.method().as_str(), true)?;
-    if open.sid.is_some() {
-        // Sessions that began by long-polling are not kept here, so there is none of that id.
-        return Err(OpenError::UnknownSession.into());
-    }
     if !shared.origins.admit(joined(headers, "origin").as_deref()) {
         return Err(OpenError::Forbidden.into());
     }
+    let to = match open.sid {
+        Some(sid) => To::Session(own_sid(shared, sid)?),
+        None => {
+            let sid = shard.new_sid().ok_or(Answer::UNAVAILABLE)?;
+            To::New(sid, welcome(shared, request.peer_addr(), headers)?)
+        }
+    };
+    Ok((accept.response(), to))
+}
+
+/// The session that a WebSocket is for.
+enum To {
+    /// Its own.
+    New(Sid, Permit),
+    /// One that polls until now.
+    Session(Sid),
+}
+
+/// Hands a WebSocket to the session that may move to it.
+async fn join(
+    shard: Rc<Shard>,
+    sid: Sid,
+    stream: Stream,
+    response: Bytes,
+    early: BytesMut,
+) -> Result<(), Never> {
+    match stream.depart() {
+        Ok(stream) => {
+            let upgrade = message::Request::Upgrade { stream, response, early };
+            if sid.shard == shard.index {
+                shard.request(&sid, upgrade);
+            } else {
+                shard.shared.hub.request(sid, upgrade).await;
+            }
+        }
+        Err(error) => tracing::debug!(%error, "a socket cannot leave its thread"),
+    }
+    Ok(())
+}
+
+/// The id of a session that may be on this node.
+///
+/// # Errors
+/// [`OpenError::UnknownSession`] for what is no id, or another node's, or of a former life.
+pub(crate) fn own_sid(shared: &Shared, text: &str) -> Result<Sid, OpenError> {
+    let own = |sid: &Sid| sid.nid == shared.rules.node.nid && sid.incarnation == shared.life();
+    Sid::parse(text).filter(own).ok_or(OpenError::UnknownSession)
+}
+
+/// Whether there is room for a new session; its place among the unconfirmed.
+pub(crate) fn welcome(
+    shared: &Shared,
+    peer: Option<SocketAddr>,
+    headers: &HeaderMap,
+) -> Result<Permit, Answer> {
     if shared.drain.is_draining() {
         return Err(Answer::UNAVAILABLE);
     }
@@ -151,28 +216,24 @@ fn judge(shared: &Shared, request: &Request) -> Result<(Bytes, Permit), Answer> 
         shared.services.metrics.limit("outbox_total_percent");
         return Err(Answer::UNAVAILABLE);
     }
-    let address = address(shared, request);
-    let permit = shared.unconfirmed.enter(address).map_err(|full| {
+    let address = address(shared, peer, headers);
+    shared.unconfirmed.enter(address).map_err(|full| {
         tracing::info!(%address, limit = full.0, "a socket is refused");
         Answer::UNAVAILABLE
-    })?;
-    Ok((accept.response(), permit))
+    })
 }
 
-fn address(shared: &Shared, request: &Request) -> IpAddr {
+fn address(shared: &Shared, peer: Option<SocketAddr>, headers: &HeaderMap) -> IpAddr {
     // A peer that is gone already has no address; it counts as one.
-    let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
-    let forwarded: Vec<&str> = request
-        .headers()
-        .get_all("x-forwarded-for")
-        .filter_map(|line| line.to_str().ok())
-        .collect();
+    let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+    let forwarded: Vec<&str> =
+        headers.get_all("x-forwarded-for").filter_map(|line| line.to_str().ok()).collect();
     client_address(&shared.proxies, peer, forwarded.into_iter())
 }
 
 /// All lines of a header, with commas between. A line that is no visible ASCII makes it unreadable,
 /// which no rule accepts.
-fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
     let mut lines = headers.get_all(name).map(|line| line.to_str().unwrap_or("\u{fffd}"));
     let first = lines.next()?;
     let mut all = Cow::Borrowed(first);

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::packet::{Packet, PacketError};
+use crate::ws::Opcode;
 
 /// The record separator between two packets of a body.
 const SEPARATOR: u8 = 0x1e;
@@ -115,6 +116,46 @@ pub fn encoded_len(packet: &Packet) -> usize {
     }
 }
 
+/// Appends finished frames of a server to a body, so that what was encoded once for WebSockets
+/// serves polling sessions too. Binary frames become base64; control frames have no place in a
+/// body and are left out. Frames are whole, and not masked, as [`ws::encode`](crate::ws::encode)
+/// makes them; a piece that ends inside a frame is cut there.
+pub fn append_frames(body: &mut Vec<u8>, mut frames: &[u8]) {
+    while let Some((kind, payload, rest)) = split_frame(frames) {
+        frames = rest;
+        if kind != Opcode::Text as u8 && kind != Opcode::Binary as u8 {
+            continue;
+        }
+        if !body.is_empty() {
+            body.push(SEPARATOR);
+        }
+        if kind == Opcode::Text as u8 {
+            body.extend_from_slice(payload);
+        } else {
+            body.push(b'b');
+            body.extend_from_slice(BASE64.encode(payload).as_bytes());
+        }
+    }
+}
+
+/// The opcode and the payload of the first frame, and what follows it.
+fn split_frame(frames: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[head, short], rest) = frames.split_first_chunk::<2>()?;
+    let (length, rest) = match short {
+        126 => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            (u64::from(u16::from_be_bytes(*length)), rest)
+        }
+        127 => {
+            let (length, rest) = rest.split_first_chunk::<8>()?;
+            (u64::from_be_bytes(*length), rest)
+        }
+        short => (u64::from(short), rest),
+    };
+    let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((head & 0x0f, payload, rest))
+}
+
 fn binary(base64: &str) -> Result<Packet, PacketError> {
     // Encoders of the mail world break lines after 76 characters; Java clients have such.
     let wrapped = memchr::memchr2(b'\r', b'\n', base64.as_bytes()).is_some();
@@ -206,6 +247,29 @@ mod tests {
         assert_eq!(read(b"4\xff"), Err(PacketError::InvalidUtf8));
         assert_eq!(read(b"4\x1e2"), Ok(vec![Packet::Message("".into()), Packet::Ping("".into())]));
         assert_eq!(read(b""), Err(PacketError::Empty));
+    }
+
+    #[test]
+    fn finished_frames_become_the_same_packets() {
+        let long = Packet::Message("é".repeat(40_000).into());
+        let middle = Packet::Message("x".repeat(300).into());
+        let packets = [
+            Packet::Message("a".into()),
+            middle,
+            Packet::Binary(Bytes::from_static(&[1, 2])),
+            long,
+        ];
+        let mut frames = Vec::new();
+        for packet in &packets {
+            frames.extend_from_slice(&packet.to_frame());
+            frames.extend_from_slice(&crate::ws::encode::ping(b"left out"));
+        }
+        let mut body = Vec::new();
+        append_frames(&mut body, &frames);
+        assert_eq!(String::from_utf8(body.clone()).unwrap(), encode(&packets));
+        append_frames(&mut body, &frames[..2]);
+        append_frames(&mut body, b"\x81\x05ab");
+        assert_eq!(body.len(), encode(&packets).len(), "a cut frame is left out");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use router_core::{
     session::{ConfirmError, Confirmed, Credential},
     socket::DisconnectReason,
 };
-use wire::{CloseCode, CloseReason, socketio::Nsp, ws};
+use wire::{CloseCode, CloseReason, engine, socketio::Nsp, ws};
 
 use super::{auth::Identity, timers::Timer};
 
@@ -24,8 +24,16 @@ pub(crate) enum Input {
     Opened,
     /// The peer sent a message.
     Message(ws::Message),
+    /// The peer sent a packet by long-polling.
+    Packet(engine::Packet),
     /// The peer broke the framing.
     Violation(ws::Violation),
+    /// A body of the peer's cannot be read.
+    Malformed,
+    /// A body of the peer's is over the bound.
+    TooLarge,
+    /// The peer asked twice for what waits: one of its transports is given up.
+    Overlap,
     /// A timer is due.
     Timer(Timer),
     /// A credential was judged.

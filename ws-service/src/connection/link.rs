@@ -21,17 +21,29 @@ use router_core::{
 use super::{
     effect::SocketKey,
     outbox::{Class, Outbox, Pushed},
+    polling::{Polling, Reply},
+    probe::Candidate,
     stream::{Stream, Wrote},
     timers::{Timer, Timers},
 };
-use crate::{bounds::Bounds, clock::Moment, shard::wheel::ConnectionKey};
+use crate::{
+    bounds::Bounds,
+    clock::Moment,
+    shard::{message::Body, wheel::ConnectionKey},
+};
 
 /// Something that a connection's task has to look at. At most a few wait at once: one for each
 /// timer, confirmation, running handler and socket.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// A timer is due.
-    Timer(Timer),
+    /// A timer is due, since this moment.
+    Timer(Timer, Moment),
+    /// A request of a polling session asks for what waits.
+    Poll(Reply),
+    /// A request of a polling session brings packets.
+    Post(Body, Reply),
+    /// A polling session may move to this WebSocket.
+    Candidate(Box<Candidate>),
     /// A credential was judged.
     Confirmed(Result<Box<Confirmed>, ConfirmError>),
     /// A handler finished.
@@ -60,6 +72,8 @@ pub(crate) struct Link {
     pub(crate) dirty: Cell<bool>,
     /// Whether the socket is full; the connection's task waits for it.
     pub(crate) blocked: Cell<bool>,
+    /// Whether a WebSocket is on probation for a polling session.
+    pub(crate) upgrading: Cell<bool>,
     /// Whether it takes no more messages: closing, or found slow.
     pub(crate) closed: Cell<bool>,
     /// The nsps in which it has admitted sockets, by their bits.
@@ -80,6 +94,7 @@ impl Link {
             scheduled: Cell::new(0),
             dirty: Cell::new(false),
             blocked: Cell::new(false),
+            upgrading: Cell::new(false),
             closed: Cell::new(false),
             joined: Cell::new(0),
             given: Cell::new((0, 0)),
@@ -146,6 +161,24 @@ impl Link {
         let wrote = self.stream.borrow_mut().write(cx, &mut self.outbox.borrow_mut(), now)?;
         self.blocked.set(wrote.blocked);
         Ok(wrote)
+    }
+
+    /// Whether it is a polling session.
+    pub(crate) fn is_polling(&self) -> bool {
+        self.stream.borrow_mut().polling().is_some()
+    }
+
+    /// What `look` sees of the requests of a polling session; `None` for other connections.
+    pub(crate) fn polling<R>(&self, look: impl FnOnce(&mut Polling) -> R) -> Option<R> {
+        self.stream.borrow_mut().polling().map(look)
+    }
+
+    /// The session moves to a socket, for which `outbox` waits. Returns the bytes of that.
+    pub(crate) fn move_to(&self, stream: Stream, outbox: Outbox, now: Moment) -> usize {
+        let bytes = outbox.bytes();
+        self.outbox.borrow_mut().put_before(outbox, now);
+        *self.stream.borrow_mut() = stream;
+        bytes
     }
 
     /// Reads what came.

@@ -13,6 +13,9 @@ pub(crate) mod frames;
 mod lifecycle;
 pub(crate) mod link;
 pub(crate) mod outbox;
+mod polled;
+pub(crate) mod polling;
+pub(crate) mod probe;
 pub(crate) mod protocol;
 mod receive;
 pub(crate) mod stream;
@@ -31,7 +34,6 @@ use std::{
 use actix::{Actor, ActorFuture, AsyncContext};
 use bytes::{Bytes, BytesMut};
 use router_core::{
-    id::random_text,
     session::{ConfirmError, Credential},
     socket::DisconnectReason,
 };
@@ -43,14 +45,16 @@ use self::{
     effect::{Effect, Input},
     link::{Link, Notice},
     outbox::Class,
+    probe::Candidate,
     protocol::Protocol,
     stream::Stream,
     timers::Timer,
 };
 use crate::{
-    clock::millis,
-    shard::Shard,
+    clock::{Moment, millis},
+    shard::{Shard, wheel::TICK},
     shared::{Open, Shared},
+    sid::Sid,
     unconfirmed::Permit,
 };
 
@@ -72,6 +76,10 @@ pub(crate) struct Connection {
     /// Until the first socket is admitted.
     permit: Option<Permit>,
     ending: Ending,
+    /// The id of a session that began by long-polling.
+    sid: Option<Box<Sid>>,
+    /// A WebSocket to which a polling session may move.
+    candidate: Option<Box<Candidate>>,
     /// Counts the connection for as long as it lives.
     _open: Open,
 }
@@ -96,12 +104,20 @@ impl Connection {
         stream: Stream,
         response: &Bytes,
         early: BytesMut,
+        sid: &Sid,
         permit: Permit,
     ) {
-        let shared = &shard.shared;
         shard.read_clock();
-        let link = shard.add_link(stream);
-        let connection = Self {
+        let connection = Self::new(shard, stream, early, permit);
+        let open = engine::Packet::Open(open_json(&shard.shared, sid, &[]).into());
+        shard.send(&connection.link, response, Class::Message);
+        shard.send(&connection.link, &open.to_frame(), Class::Message);
+        connection.start_actor();
+    }
+
+    fn new(shard: &Rc<Shard>, stream: Stream, early: BytesMut, permit: Permit) -> Self {
+        let shared = &shard.shared;
+        Self {
             shard: Rc::clone(shard),
             protocol: Protocol::new(&shared.rules),
             decoder: ws::Decoder::new(shared.rules.bounds.frames),
@@ -110,12 +126,15 @@ impl Connection {
             running: 0,
             permit: Some(permit),
             ending: Ending::No,
+            sid: None,
+            candidate: None,
             _open: Open::new(shared),
-            link,
-        };
-        shard.send(&connection.link, response, Class::Message);
-        shard.send(&connection.link, &open_packet(shared, shard.index), Class::Message);
-        Actor::start(connection);
+            link: shard.add_link(stream),
+        }
+    }
+
+    fn start_actor(self) {
+        Actor::start(self);
     }
 
     /// Does all that there is to do, and waits for more.
@@ -124,9 +143,10 @@ impl Connection {
         self.link.set_waker(cx.waker());
         for notice in self.link.take_notices() {
             if self.ending != Ending::Done {
-                self.notice(notice);
+                self.notice(notice, cx);
             }
         }
+        self.probe(cx);
         self.receive(cx);
         if self.ending == Ending::Done {
             self.shard.flush_soon();
@@ -135,6 +155,7 @@ impl Connection {
         if self.link.dirty.get() || self.link.blocked.get() {
             self.write(cx);
         }
+        self.look_for_cancellation(cx);
         self.end(cx);
         // What this round gave other sockets of the thread is written with what comes next.
         self.shard.flush_soon();
@@ -176,26 +197,42 @@ impl Connection {
         }
     }
 
-    fn notice(&mut self, notice: Notice) {
+    fn notice(&mut self, notice: Notice, cx: &mut Context<'_>) {
         match notice {
-            Notice::Timer(Timer::Linger) => {
-                // What the peer did not read by now it will not read.
-                self.link.abort();
-                self.ending = Ending::Done;
-            }
-            Notice::Timer(Timer::Stall) => self.stalled(),
-            Notice::Timer(Timer::Reconnect) => {
-                let drain = &self.shard.shared.drain;
-                let within = drain.within(self.shard.now());
-                let after_ms = drain.after_ms();
-                self.step(Input::Drain { after_ms, busy: self.running > 0, within });
-            }
-            Notice::Timer(timer) => self.step(Input::Timer(timer)),
+            Notice::Timer(timer, due) => self.notice_timer(timer, due),
             Notice::Confirmed(result) => self.step(Input::Confirmed(result)),
             Notice::Finished { key, route, id, result } => self.finished(key, route, id, result),
             Notice::Disconnect { key, reason } => self.step(Input::Disconnect { key, reason }),
             Notice::Slow(limit) => self.slow(limit),
             Notice::Broken => self.lost(&io::ErrorKind::BrokenPipe.into()),
+            Notice::Poll(_) | Notice::Post(..) | Notice::Candidate(_) => {
+                self.notice_request(notice, cx);
+            }
+        }
+    }
+
+    fn notice_timer(&mut self, timer: Timer, due: Moment) {
+        match timer {
+            Timer::Linger => {
+                // What the peer did not read by now it will not read.
+                self.link.abort();
+                self.ending = Ending::Done;
+            }
+            Timer::Stall => self.stalled(),
+            Timer::Upgrade => self.release(),
+            Timer::Reconnect => {
+                let drain = &self.shard.shared.drain;
+                let within = drain.within(self.shard.now());
+                let after_ms = drain.after_ms();
+                self.step(Input::Drain { after_ms, busy: self.running > 0, within });
+            }
+            timer => {
+                // Times go on from when this one was due, not from when the wheel came round;
+                // unless all of the thread stood still.
+                let late = self.shard.now().since(due);
+                let since = if late > TICK * 2 { self.shard.now() } else { due };
+                self.step_since(Input::Timer(timer), since);
+            }
         }
     }
 
@@ -221,22 +258,26 @@ impl Connection {
 
     /// Asks the state machine, and does what it says.
     fn step(&mut self, input: Input) {
+        self.step_since(input, self.shard.now());
+    }
+
+    /// The same, with times that count from `since`.
+    fn step_since(&mut self, input: Input, since: Moment) {
         let mut effects = self.shard.take_effects();
         let now = self.shard.now();
         self.protocol.step(&self.shard.shared.rules, now, input, &mut effects);
         for effect in effects.drain(..) {
-            self.perform(effect);
+            self.perform(effect, since);
         }
         self.shard.keep_effects(effects);
     }
 
-    fn perform(&mut self, effect: Effect) {
+    fn perform(&mut self, effect: Effect, since: Moment) {
         let shared = &self.shard.shared;
         match effect {
             Effect::Send(frame) => self.shard.send(&self.link, &frame, Class::Message),
             Effect::Set(timer, time) => {
-                let at = self.shard.now().after(time);
-                self.shard.set_timer(&self.link, timer, at);
+                self.shard.set_timer(&self.link, timer, since.after(time));
             }
             Effect::Clear(timer) => self.link.timers.borrow_mut().clear(timer),
             Effect::Confirm(credential) => self.confirm(credential),
@@ -282,16 +323,23 @@ impl Connection {
 
     fn say_close(&mut self, code: CloseCode, reason: &CloseReason, answer: bool) {
         count_close(&self.shard.shared, code);
-        let frame = ws::encode::close(code, reason);
-        self.shard.send(&self.link, &frame, Class::Farewell);
-        self.link.closed.set(true);
         for timer in [Timer::Heartbeat, Timer::Confirm, Timer::Fragment, Timer::Drain] {
             self.link.timers.borrow_mut().clear(timer);
         }
-        let at = self.shard.now().after(LINGER);
-        self.shard.set_timer(&self.link, Timer::Linger, at);
         self.partial = BytesMut::new();
         self.permit = None;
+        if self.link.is_polling() {
+            if self.say_close_by_polling(code) {
+                self.link.abort();
+                self.ending = Ending::Done;
+            }
+            return;
+        }
+        let frame = ws::encode::close(code, reason);
+        self.shard.send(&self.link, &frame, Class::Farewell);
+        self.link.closed.set(true);
+        let at = self.shard.now().after(LINGER);
+        self.shard.set_timer(&self.link, Timer::Linger, at);
         self.ending = Ending::Saying { answer };
     }
 }
@@ -300,21 +348,17 @@ fn count_close(shared: &Shared, code: CloseCode) {
     shared.services.metrics.closed(code.name().unwrap_or("other"));
 }
 
-/// The open packet. The session's id carries node, incarnation and shard, so that every process can
-/// tell whose session it is, and 144 random bits.
-fn open_packet(shared: &Shared, shard: usize) -> Bytes {
-    let random = random_text::<18>().unwrap_or_default();
-    let incarnation = shared.incarnation.map_or(0, |incarnation| incarnation.0);
-    let sid = format!("{:x}.{incarnation:x}.{shard:x}.{random}", shared.rules.node.nid.0);
+/// The data of the open packet.
+fn open_json(shared: &Shared, sid: &Sid, upgrades: &[&str]) -> String {
     let bounds = &shared.rules.bounds;
     engine::Handshake {
-        sid: &sid,
-        upgrades: &[],
+        sid: &sid.to_string(),
+        upgrades,
         ping_interval: millis(bounds.ping_interval),
         ping_timeout: millis(bounds.ping_timeout),
         max_payload: u64::try_from(bounds.frames.max_payload).unwrap_or(u64::MAX),
     }
-    .to_frame()
+    .to_json()
 }
 
 impl Actor for Connection {
@@ -332,6 +376,9 @@ impl Drop for Connection {
         // Also where the thread ends under a connection: nothing may stay behind in the tables.
         for live in std::mem::take(&mut self.sockets) {
             lifecycle::forget(&self.shard, &live.local);
+        }
+        if let Some(sid) = &self.sid {
+            self.shard.remove_session(sid);
         }
         self.link.close();
         self.shard.remove_link(&self.link);

@@ -97,6 +97,20 @@ impl Outbox {
         count
     }
 
+    /// The frames that wait, none of them written in part.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &Bytes> {
+        self.frames.iter()
+    }
+
+    /// Puts what waits in `first` before what waits here: a session moves to a socket that has
+    /// something to be written still.
+    pub(crate) fn put_before(&mut self, first: Self, now: Moment) {
+        let last = std::mem::replace(self, first);
+        self.bytes += last.bytes;
+        self.frames.extend(last.frames);
+        self.progress = now;
+    }
+
     /// The socket took `written` bytes.
     pub(crate) fn advance(&mut self, written: usize, now: Moment) {
         if written > 0 {
@@ -220,6 +234,21 @@ mod tests {
         outbox.advance(1, Moment(40));
         assert_eq!(outbox.stalls_at(stall), Some(Moment(90)));
         assert_eq!(outbox.stalls_at(None), None);
+    }
+
+    #[test]
+    fn a_socket_finishes_its_own_frames_before_those_of_the_session() {
+        let bounds = bounds(100, 100);
+        let [mut session, mut socket] = [Outbox::default(), Outbox::default()];
+        session.push(&Bytes::from_static(b"late"), Class::Message, &bounds, Moment(1));
+        socket.push(&Bytes::from_static(b"first"), Class::Message, &bounds, Moment(1));
+        socket.advance(2, Moment(1));
+        session.put_before(socket, Moment(7));
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        assert_eq!(session.slices(&mut slices), 2);
+        assert_eq!([&*slices[0], &*slices[1]], [&b"rst"[..], &b"late"[..]]);
+        assert_eq!(session.bytes(), 7);
+        assert_eq!(session.stalls_at(Some(Duration::from_millis(1))), Some(Moment(8)));
     }
 
     #[test]

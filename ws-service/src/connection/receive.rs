@@ -9,7 +9,7 @@ use wire::ws::Message;
 use super::{Connection, Ending, effect::Input, timers::Timer};
 
 /// Reads in one go, before the other connections of the thread have their turn.
-const READS: usize = 4;
+pub(super) const READS: usize = 4;
 
 impl Connection {
     /// Reads and decodes what came.
@@ -73,6 +73,12 @@ impl Connection {
                 Err(violation) => self.step(Input::Violation(violation)),
             }
         }
+        self.watch_unfinished(finished);
+    }
+
+    /// Watches over what is unfinished. `finished` says whether a message was finished since the
+    /// last time.
+    pub(super) fn watch_unfinished(&mut self, finished: bool) {
         if self.protocol.is_over() {
             self.partial = BytesMut::new();
             return;

@@ -1,4 +1,4 @@
-//! The byte stream under a WebSocket: plain TCP, or TLS over it.
+//! What is under a connection: plain TCP, TLS over it, or the requests of a polling session.
 
 use std::{
     io::{self, IoSlice},
@@ -10,15 +10,20 @@ use actix_rt::net::TcpStream;
 use actix_tls::accept::rustls_0_23::TlsStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::outbox::{Outbox, SLICES};
-use crate::clock::Moment;
+use super::{
+    outbox::{Outbox, SLICES},
+    polling::Polling,
+};
+use crate::{clock::Moment, respond::Answer};
 
-/// A socket that was taken over from the HTTP service.
+/// A socket that was taken over from the HTTP service, or requests that come through it.
 pub(crate) enum Stream {
     /// As it is.
     Tcp(TcpStream),
     /// Boxed, so that plain sockets do not pay for the state of TLS.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Long-polling: no socket, but the request that waits.
+    Polling(Polling),
     /// Closed already.
     Gone,
 }
@@ -28,6 +33,7 @@ impl std::fmt::Debug for Stream {
         f.write_str(match self {
             Self::Tcp(_) => "Tcp",
             Self::Tls(_) => "Tls",
+            Self::Polling(_) => "Polling",
             Self::Gone => "Gone",
         })
     }
@@ -59,7 +65,33 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Some(stream),
             Self::Tls(stream) => Some(stream.get_ref().0),
-            Self::Gone => None,
+            Self::Polling(_) | Self::Gone => None,
+        }
+    }
+
+    /// The requests of a polling session.
+    pub(crate) fn polling(&mut self) -> Option<&mut Polling> {
+        match self {
+            Self::Polling(polling) => Some(polling),
+            Self::Tcp(_) | Self::Tls(_) | Self::Gone => None,
+        }
+    }
+
+    /// Refuses whoever asked for an upgrade on this socket.
+    pub(crate) async fn refuse(self, answer: Answer) {
+        match self {
+            Self::Tcp(stream) => answer.write(stream).await,
+            Self::Tls(stream) => answer.write(stream).await,
+            Self::Polling(_) | Self::Gone => {}
+        }
+    }
+
+    /// Takes the socket from its thread, to be sent to another.
+    pub(crate) fn depart(self) -> io::Result<Traveller> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Traveller::Tcp),
+            Self::Tls(stream) => Ok(Traveller::Tls(stream)),
+            Self::Polling(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -78,6 +110,7 @@ impl Stream {
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
+            Self::Polling(_) => Poll::Pending,
             Self::Gone => Poll::Ready(Ok(())),
         };
         polled.map_ok(|()| buffer.filled().len())
@@ -90,6 +123,9 @@ impl Stream {
         outbox: &mut Outbox,
         now: Moment,
     ) -> io::Result<Wrote> {
+        if let Self::Polling(polling) = self {
+            return Ok(polling.write(outbox, now));
+        }
         let mut bytes = 0;
         while !outbox.is_empty() {
             let polled = match outbox.only() {
@@ -122,7 +158,7 @@ impl Stream {
     ) -> Option<Poll<io::Result<usize>>> {
         match self {
             Self::Tcp(stream) => Some(Pin::new(stream).poll_write(cx, frame)),
-            Self::Tls(_) | Self::Gone => None,
+            Self::Tls(_) | Self::Polling(_) | Self::Gone => None,
         }
     }
 
@@ -130,7 +166,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, frame),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, frame),
-            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Self::Polling(_) | Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -142,7 +178,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, frames),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, frames),
-            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Self::Polling(_) | Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -153,7 +189,7 @@ impl Stream {
                 Poll::Ready(flushed) => flushed.map(Poll::Ready),
                 Poll::Pending => Ok(Poll::Pending),
             },
-            Self::Tcp(_) | Self::Gone => Ok(Poll::Ready(())),
+            Self::Tcp(_) | Self::Polling(_) | Self::Gone => Ok(Poll::Ready(())),
         }
     }
 
@@ -162,7 +198,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
-            Self::Gone => Poll::Ready(Ok(())),
+            Self::Polling(_) | Self::Gone => Poll::Ready(Ok(())),
         }
     }
 
@@ -180,5 +216,33 @@ impl Stream {
     /// Closes the socket.
     pub(crate) fn close(&mut self) {
         *self = Self::Gone;
+    }
+}
+
+/// A socket between two threads.
+pub(crate) enum Traveller {
+    /// Known to no runtime.
+    Tcp(std::net::TcpStream),
+    /// TLS cannot be taken apart: the thread that it came from goes on to watch the socket for the
+    /// one that has it.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl std::fmt::Debug for Traveller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            Self::Tls(_) => "Tls",
+        })
+    }
+}
+
+impl Traveller {
+    /// Arrives on this thread.
+    pub(crate) fn arrive(self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),
+            Self::Tls(stream) => Ok(Stream::Tls(stream)),
+        }
     }
 }

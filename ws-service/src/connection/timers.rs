@@ -19,11 +19,14 @@ pub(crate) enum Timer {
     Reconnect,
     /// The end of the drain.
     Drain,
+    /// A polling session is about to move to a WebSocket: its waiting request is let go, again and
+    /// again, until it moved or the WebSocket is given up.
+    Upgrade,
 }
 
 impl Timer {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Heartbeat,
         Self::Confirm,
         Self::Fragment,
@@ -31,6 +34,7 @@ impl Timer {
         Self::Linger,
         Self::Reconnect,
         Self::Drain,
+        Self::Upgrade,
     ];
 }
 
@@ -61,14 +65,16 @@ impl Timers {
         self.due.iter().copied().filter(|due| *due != Moment::default()).min()
     }
 
-    /// Unsets and returns a timer that is due at `now`. Call again until `None`.
-    pub(crate) fn expired(&mut self, now: Moment) -> Option<Timer> {
+    /// Unsets and returns a timer that is due at `now`, and when it was due. Call again until
+    /// `None`.
+    pub(crate) fn expired(&mut self, now: Moment) -> Option<(Timer, Moment)> {
         let timer = Timer::ALL.into_iter().find(|timer| {
             let due = self.due[*timer as usize];
             due != Moment::default() && due <= now
         })?;
+        let due = self.due[timer as usize];
         self.clear(timer);
-        Some(timer)
+        Some((timer, due))
     }
 }
 
@@ -85,8 +91,8 @@ mod tests {
         timers.clear(Timer::Linger);
         assert_eq!(timers.next(), Some(Moment(10)));
         assert_eq!(timers.expired(Moment(9)), None);
-        assert_eq!(timers.expired(Moment(25)), Some(Timer::Heartbeat));
-        assert_eq!(timers.expired(Moment(25)), Some(Timer::Confirm));
+        assert_eq!(timers.expired(Moment(25)), Some((Timer::Heartbeat, Moment(20))));
+        assert_eq!(timers.expired(Moment(25)), Some((Timer::Confirm, Moment(10))));
         assert_eq!(timers.expired(Moment(25)), None);
         assert_eq!(timers.next(), None);
     }

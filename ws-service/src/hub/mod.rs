@@ -24,7 +24,8 @@ use wire::socketio::Nsp;
 
 use crate::{
     connection::frames,
-    shard::message::{ShardMessage, Target},
+    shard::message::{Request, ShardMessage, Target},
+    sid::Sid,
 };
 
 /// The hub of one service.
@@ -150,6 +151,13 @@ impl Hub {
             Some(shard) => vec![shard.clone()],
             None => self.populated(),
         }
+    }
+
+    /// Hands a request to the shard that has its session. It waits while that shard's queue is
+    /// full. Returns whether there is such a shard.
+    pub(crate) async fn request(&self, sid: Sid, request: Request) -> bool {
+        let Some(shard) = self.shard(sid.shard) else { return false };
+        shard.inbound.send(ShardMessage::Session { sid, request }).await.is_ok()
     }
 
     /// Tells every shard that the node goes away.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use router_core::{
     TenantId,
@@ -11,6 +11,11 @@ use router_core::{
     socket::{DisconnectReason, JoinError, Recipients, Selection},
 };
 use tokio::sync::oneshot;
+
+use crate::{
+    connection::{polling::Reply, stream::Traveller},
+    sid::Sid,
+};
 
 /// One message to a shard, through its bounded queue.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub(crate) enum ShardMessage {
     Leave { who: Recipients, rooms: Arc<[ByteString]>, done: oneshot::Sender<()> },
     /// Somebody asks for a socket's rooms.
     Rooms { tid: TenantId, done: oneshot::Sender<Vec<ByteString>> },
+    /// A request to one of its polling sessions, whose socket came to another thread.
+    Session { sid: Sid, request: Request },
     /// The node goes away: each connection gets a moment of its own to leave.
     Drain,
 }
@@ -46,4 +53,33 @@ pub(crate) enum Target {
     Session(SessionId, ByteString),
     /// Some sockets of a nsp.
     Selection(Arc<Selection>),
+}
+
+/// What a client asks of a polling session. A reply that is dropped means that there is no such
+/// session.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// GET: what waits, as soon as there is something.
+    Poll(Reply),
+    /// POST: packets.
+    Post { body: Body, reply: Reply },
+    /// The session may move to this WebSocket.
+    Upgrade {
+        stream: Traveller,
+        /// Answers the request to upgrade.
+        response: Bytes,
+        /// What came behind that request.
+        early: BytesMut,
+    },
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// The whole of it.
+    Whole(Bytes),
+    /// Its client or the time for it ended first.
+    Unread,
+    /// Over the bound; not read to its end.
+    TooLarge,
 }

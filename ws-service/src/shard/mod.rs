@@ -14,11 +14,13 @@ mod membership;
 pub(crate) mod message;
 mod report;
 mod rooms;
+mod sessions;
 pub(crate) mod table;
 pub(crate) mod wheel;
 
 use std::{
     cell::{Cell, RefCell, RefMut},
+    collections::HashMap,
     rc::Rc,
     sync::{
         Arc,
@@ -33,7 +35,7 @@ use tokio::sync::mpsc;
 use self::{
     batch::Batch,
     message::ShardMessage,
-    report::Counts,
+    report::{Counts, add},
     table::{LocalSocket, Table},
     wheel::{ConnectionKey, Wheel, tick_of},
 };
@@ -47,6 +49,7 @@ use crate::{
         timers::Timer,
     },
     shared::Shared,
+    sid::{Secret, Sid},
 };
 
 /// Messages that are taken from the queue before what they changed is written.
@@ -69,6 +72,8 @@ pub(crate) struct Shard {
     /// Frames for all sockets of a nsp that are not handed out yet.
     batch: RefCell<Option<Batch>>,
     batches: Cell<u64>,
+    /// The sessions that began by long-polling, by the secret of their ids.
+    sessions: RefCell<HashMap<Secret, Rc<Link>>>,
     /// Links whose outbox changed since they were written last.
     dirty: RefCell<Vec<Rc<Link>>>,
     /// Whether a message was taken since the actor asked last.
@@ -96,6 +101,7 @@ impl Shard {
             wheel: RefCell::new(Wheel::new(now)),
             batch: RefCell::default(),
             batches: Cell::default(),
+            sessions: RefCell::default(),
             dirty: RefCell::default(),
             taken: Cell::default(),
             waker: RefCell::default(),
@@ -148,6 +154,16 @@ impl Shard {
             self.drain(&link);
         }
         link
+    }
+
+    /// A new id for a session of this shard; `None` when the system has no randomness.
+    pub(crate) fn new_sid(&self) -> Option<Sid> {
+        Sid::new(self.shared.rules.node.nid, self.shared.life(), self.index)
+    }
+
+    /// More bytes wait in some outbox.
+    pub(crate) fn count_waiting(&self, bytes: usize) {
+        add(&self.counts.waiting, bytes as i64);
     }
 
     /// A connection is over.
@@ -249,6 +265,7 @@ impl Shard {
             ShardMessage::Rooms { tid, done } => {
                 let _gone = done.send(self.rooms_of(tid));
             }
+            ShardMessage::Session { sid, request } => self.request(&sid, request),
             ShardMessage::Drain => {
                 let table = self.table.borrow();
                 table.links().for_each(|link| self.drain(link));
@@ -289,8 +306,8 @@ impl Shard {
             loop {
                 // The borrow ends before the connection is told.
                 let expired = link.timers.borrow_mut().expired(now);
-                let Some(timer) = expired else { break };
-                link.notify(Notice::Timer(timer));
+                let Some((timer, due)) = expired else { break };
+                link.notify(Notice::Timer(timer, due));
             }
             self.schedule(&link);
         }

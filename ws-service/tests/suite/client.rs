@@ -81,6 +81,21 @@ impl Client {
         client
     }
 
+    /// A WebSocket to which the polling session `sid` may move; nothing is said yet.
+    pub(crate) async fn candidate(address: SocketAddr, sid: &str) -> Self {
+        Self::try_candidate(address, sid).await.expect("a session that may move")
+    }
+
+    /// The same, where the session may be busy with another.
+    pub(crate) async fn try_candidate(address: SocketAddr, sid: &str) -> Option<Self> {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = request(&format!("{PATH}&sid={sid}"), "");
+        let (head, buffer) = exchange(&mut stream, request.as_bytes()).await;
+        let decoder = ws::client::decoder(DecodeLimits::OFF);
+        let socket = Self { stream, buffer, decoder, next_id: 0 };
+        head.starts_with("HTTP/1.1 101 ").then_some(socket)
+    }
+
     /// A socket that is confirmed by a token in its CONNECT.
     pub(crate) async fn confirmed(address: SocketAddr, token: &str) -> Self {
         let mut client = Self::open(address).await;

@@ -80,7 +80,6 @@ async fn requests_at_the_sockets_path_get_the_reference_servers_errors() {
     let cluster = Cluster::new();
     let server = cluster.serve(1).await;
     let cases = [
-        (get("/socket.io/?EIO=4&transport=polling"), 400, r#""code":0"#),
         (get("/socket.io/?EIO=4&transport=abc"), 400, r#""code":0"#),
         (get("/socket.io/?EIO=4&transport=websocket"), 400, r#""code":3"#),
         (get("/socket.io/"), 400, r#""code":0"#),

@@ -133,9 +133,16 @@ impl Protocol {
                 self.await_confirmation(rules, out);
             }
             Input::Message(message) => self.message(rules, now, message, out),
+            Input::Packet(packet) => self.engine_packet(rules, now, packet, out),
             Input::Violation(violation) => {
                 self.refuse(violation.close_code(), violation.name(), out);
             }
+            Input::Malformed => self.refuse(CloseCode::PROTOCOL_ERROR, "engine_packet", out),
+            Input::TooLarge => {
+                out.push(Effect::Limit("max_payload"));
+                self.refuse(CloseCode::TOO_LARGE, "max_payload", out);
+            }
+            Input::Overlap => self.refuse(CloseCode::TRANSPORT_RESET, "overlap", out),
             Input::Timer(timer) => self.timer(rules, timer, out),
             Input::Confirmed(Ok(confirmed)) => {
                 let identity = Identity { sid: confirmed.sid, user_id: confirmed.user_id };
@@ -164,14 +171,11 @@ impl Protocol {
 
     fn message(&mut self, rules: &Rules, now: Moment, message: ws::Message, out: &mut Out) {
         match message {
-            ws::Message::Text(text) => self.text(rules, now, &text, out),
-            ws::Message::Binary(bytes) => match self.assembler.attachment(bytes) {
-                Ok(Some((packet, attachments))) => {
-                    self.packet(rules, now, packet, attachments, out);
-                }
-                Ok(None) => {}
-                Err(error) => self.refuse(error.close_code(), "attachment", out),
+            ws::Message::Text(text) => match engine::Packet::decode(&text) {
+                Ok(packet) => self.engine_packet(rules, now, packet, out),
+                Err(_) => self.refuse(CloseCode::PROTOCOL_ERROR, "engine_packet", out),
             },
+            ws::Message::Binary(bytes) => self.binary(rules, now, bytes, out),
             ws::Message::Ping(payload) => out.push(Effect::Send(ws::encode::pong(&payload))),
             ws::Message::Pong(_) => {}
             ws::Message::Close(said) => {
@@ -183,24 +187,32 @@ impl Protocol {
         }
     }
 
-    fn text(&mut self, rules: &Rules, now: Moment, text: &ByteString, out: &mut Out) {
-        match engine::Packet::decode(text) {
-            Ok(engine::Packet::Message(text)) => self.engine_message(rules, now, &text, out),
-            Ok(engine::Packet::Pong(_)) => {
+    fn binary(&mut self, rules: &Rules, now: Moment, bytes: bytes::Bytes, out: &mut Out) {
+        match self.assembler.attachment(bytes) {
+            Ok(Some((packet, attachments))) => self.packet(rules, now, packet, attachments, out),
+            Ok(None) => {}
+            Err(error) => self.refuse(error.close_code(), "attachment", out),
+        }
+    }
+
+    fn engine_packet(&mut self, rules: &Rules, now: Moment, packet: engine::Packet, out: &mut Out) {
+        match packet {
+            engine::Packet::Message(text) => self.engine_message(rules, now, &text, out),
+            engine::Packet::Binary(bytes) => self.binary(rules, now, bytes, out),
+            engine::Packet::Pong(_) => {
                 self.pinged = false;
                 out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_interval));
             }
-            Ok(engine::Packet::Close) => {
+            engine::Packet::Close => {
                 self.leave_all(&DisconnectReason::Client, out);
                 self.end(CloseCode::NORMAL, "", out);
             }
             // In revision 4 only the server pings, and only it opens.
-            Ok(engine::Packet::Ping(_) | engine::Packet::Open(_)) => {
+            engine::Packet::Ping(_) | engine::Packet::Open(_) => {
                 self.refuse(CloseCode::PROTOCOL_ERROR, "engine_packet", out);
             }
             // They mean something only while a session changes its transport.
-            Ok(engine::Packet::Upgrade | engine::Packet::Noop | engine::Packet::Binary(_)) => {}
-            Err(_) => self.refuse(CloseCode::PROTOCOL_ERROR, "engine_packet", out),
+            engine::Packet::Upgrade | engine::Packet::Noop => {}
         }
     }
 
@@ -236,7 +248,7 @@ impl Protocol {
             }
             Timer::Drain => self.close(CloseCode::RESTART, "", DisconnectReason::Drain, out),
             // The shell's own.
-            Timer::Stall | Timer::Linger | Timer::Reconnect => {}
+            Timer::Stall | Timer::Linger | Timer::Reconnect | Timer::Upgrade => {}
         }
     }
 

@@ -1,0 +1,232 @@
+//! A connection by long-polling, and its move to a WebSocket.
+//!
+//! Nothing is lost, doubled or reordered by the move: what waits stays in the one outbox of the
+//! connection, and leaves either with a request that is answered before the move, or on the
+//! WebSocket after it. The client waits for its last request to be over before it moves.
+
+use std::{rc::Rc, task::Context, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use wire::{
+    CloseCode,
+    engine::{
+        self, OpenError,
+        payload::{self, PayloadLimits},
+    },
+};
+
+use super::{
+    Connection, Ending, LINGER,
+    effect::Input,
+    link::Notice,
+    outbox::Class,
+    polling::{Polling, Reply},
+    probe::{Candidate, Verdict},
+    stream::Stream,
+    timers::Timer,
+};
+use crate::{
+    shard::{Shard, message::Body},
+    unconfirmed::Permit,
+};
+
+/// How often a request that waits is let go while a WebSocket is on probation.
+const RELEASE: Duration = Duration::from_millis(100);
+
+impl Connection {
+    /// Begins a session without a socket of its own. Returns the body that opens it; `None` when
+    /// the system has no randomness.
+    pub(crate) fn start_polling(shard: &Rc<Shard>, permit: Permit) -> Option<String> {
+        let sid = shard.new_sid()?;
+        let open = super::open_json(&shard.shared, &sid, &["websocket"]);
+        shard.read_clock();
+        let mut connection =
+            Self::new(shard, Stream::Polling(Polling::default()), BytesMut::new(), permit);
+        connection.sid = Some(Box::new(sid));
+        shard.add_session(&sid, &connection.link);
+        connection.start_actor();
+        Some(["0", &open].concat())
+    }
+
+    /// A request asks for what waits.
+    pub(super) fn polled(&mut self, reply: Reply, cx: &mut Context<'_>) {
+        self.be_punctual();
+        // A client that moved just now is not polling any more.
+        self.probe(cx);
+        let has_last_words =
+            matches!(self.ending, Ending::Saying { .. }) && self.link.waiting() > 0;
+        if self.ending != Ending::No && !has_last_words {
+            return answer(reply, Err(OpenError::UnknownSession));
+        }
+        if !self.link.is_polling() {
+            return answer(reply, Err(OpenError::BadRequest));
+        }
+        match self.link.polling(|polling| polling.begin(reply)) {
+            None => {}
+            Some(Ok(())) => self.link.dirty.set(true),
+            Some(Err(second)) => {
+                answer(second, Err(OpenError::BadRequest));
+                self.step(Input::Overlap);
+            }
+        }
+    }
+
+    /// A request brings packets.
+    pub(super) fn posted(&mut self, body: Body, reply: Reply) {
+        self.be_punctual();
+        if self.ending != Ending::No {
+            return answer(reply, Err(OpenError::UnknownSession));
+        }
+        if !self.link.is_polling() {
+            return answer(reply, Err(OpenError::BadRequest));
+        }
+        let limits = PayloadLimits {
+            max_payload: self.shard.shared.rules.bounds.frames.max_payload,
+            ..PayloadLimits::default()
+        };
+        let input = match body {
+            Body::Whole(body) => match payload::decode_body(body, &limits) {
+                Ok(packets) => return self.take_packets(packets, reply),
+                Err(_) => Input::Malformed,
+            },
+            Body::Unread => Input::Malformed,
+            Body::TooLarge => Input::TooLarge,
+        };
+        answer(reply, Err(OpenError::BadRequest));
+        self.step(input);
+    }
+
+    fn take_packets(&mut self, packets: Vec<engine::Packet>, reply: Reply) {
+        let mut said_goodbye = false;
+        for packet in packets {
+            if self.protocol.is_over() {
+                break;
+            }
+            said_goodbye = packet == engine::Packet::Close;
+            self.step(Input::Packet(packet));
+        }
+        self.watch_unfinished(true);
+        let fine = said_goodbye || !self.protocol.is_over();
+        let ok = Bytes::from_static(b"ok");
+        answer(reply, if fine { Ok(ok) } else { Err(OpenError::BadRequest) });
+    }
+
+    /// What is due is done before a request is looked at: the wheel may be a little late.
+    fn be_punctual(&mut self) {
+        let now = self.shard.now();
+        loop {
+            let expired = self.link.timers.borrow_mut().expired(now);
+            let Some((timer, due)) = expired else { return };
+            self.notice_timer(timer, due);
+        }
+    }
+
+    /// Whether the request that waits was given up by its client: then the transport is broken.
+    pub(super) fn look_for_cancellation(&mut self, cx: &mut Context<'_>) {
+        if self.link.polling(|polling| polling.is_cancelled(cx)) == Some(true) {
+            self.lost(&std::io::ErrorKind::ConnectionAborted.into());
+        }
+    }
+
+    // -- the move
+
+    /// A WebSocket comes on probation.
+    pub(super) fn try_candidate(&mut self, candidate: Box<Candidate>) {
+        if self.ending != Ending::No {
+            return;
+        }
+        self.candidate = Some(candidate);
+        self.set_release();
+    }
+
+    fn set_release(&self) {
+        let at = self.shard.now().after(RELEASE);
+        self.shard.set_timer(&self.link, Timer::Upgrade, at);
+    }
+
+    /// Lets a waiting request go, unless there is something for it.
+    pub(super) fn release(&mut self) {
+        let Some(candidate) = &self.candidate else { return };
+        if candidate.until <= self.shard.now() {
+            return self.drop_candidate();
+        }
+        if candidate.probed && self.link.waiting() == 0 {
+            self.link.polling(Polling::release);
+        }
+        self.set_release();
+    }
+
+    fn drop_candidate(&mut self) {
+        self.candidate = None;
+        self.link.upgrading.set(false);
+        self.link.timers.borrow_mut().clear(Timer::Upgrade);
+    }
+
+    /// Goes on with the WebSocket on probation, if there is one.
+    pub(super) fn probe(&mut self, cx: &mut Context<'_>) {
+        let Some(candidate) = &mut self.candidate else { return };
+        let shard = Rc::clone(&self.shard);
+        let was_probed = candidate.probed;
+        let bounds = &shard.shared.rules.bounds;
+        let verdict = candidate.drive(cx, &mut shard.scratch(), bounds, shard.now());
+        let is_probed = candidate.probed;
+        match verdict {
+            Verdict::Tried if is_probed && !was_probed => self.release(),
+            Verdict::Tried => {}
+            Verdict::Over => self.drop_candidate(),
+            Verdict::Moves => self.move_over(),
+        }
+    }
+
+    fn move_over(&mut self) {
+        let Some(candidate) = self.candidate.take() else { return };
+        self.drop_candidate();
+        // There is none, unless the client moves in haste.
+        self.link.polling(Polling::release);
+        let Candidate { stream, outbox, decoder, partial, .. } = *candidate;
+        let more = self.link.move_to(stream, outbox, self.shard.now());
+        self.shard.count_waiting(more);
+        self.link.blocked.set(false);
+        self.link.dirty.set(true);
+        self.link.timers.borrow_mut().clear(Timer::Stall);
+        (self.decoder, self.partial) = (decoder, partial);
+        self.decode();
+    }
+
+    // -- the end
+
+    /// Says goodbye to a polling session. Returns whether it is over at once: nobody waits for
+    /// anything, or nobody was heard for too long.
+    pub(super) fn say_close_by_polling(&mut self, code: CloseCode) -> bool {
+        self.drop_candidate();
+        let by_client = code == CloseCode::NORMAL;
+        let is_waiting = self.link.polling(|polling| polling.is_waiting()) == Some(true);
+        let silent = code == CloseCode::PING_TIMEOUT || self.link.waiting() == 0;
+        if silent && !by_client && !is_waiting {
+            return true;
+        }
+        // A client that goes has its waiting request let go; it may come after its goodbye.
+        let frame = if by_client { engine::frames::NOOP } else { engine::frames::CLOSE };
+        self.shard.send(&self.link, &frame, Class::Farewell);
+        self.link.closed.set(true);
+        let at = self.shard.now().after(LINGER);
+        self.shard.set_timer(&self.link, Timer::Linger, at);
+        self.ending = Ending::Saying { answer: true };
+        false
+    }
+
+    /// Does what a request or a WebSocket on probation brought.
+    pub(super) fn notice_request(&mut self, notice: Notice, cx: &mut Context<'_>) {
+        match notice {
+            Notice::Poll(reply) => self.polled(reply, cx),
+            Notice::Post(body, reply) => self.posted(body, reply),
+            Notice::Candidate(candidate) => self.try_candidate(candidate),
+            _ => {}
+        }
+    }
+}
+
+fn answer(reply: Reply, answer: Result<Bytes, OpenError>) {
+    // A client that is gone hears nothing.
+    let _heard = reply.send(answer);
+}

@@ -24,7 +24,7 @@ use wire::socketio::Nsp;
 use crate::{
     bounds::Bounds,
     clock::Clock,
-    connection::protocol::Rules,
+    connection::{frames::Parser, protocol::Rules},
     drain::Drain,
     hub::Hub,
     listener::{Configure, Listener},
@@ -52,6 +52,7 @@ pub struct Builder {
     observers: Vec<Module<Observers>>,
     data: DataMap,
     nsps: Vec<(String, Auth)>,
+    parser: Parser,
     origins: Origins,
     proxies: Vec<TrustedProxy>,
     limits: Option<Arc<Limits>>,
@@ -101,6 +102,7 @@ impl Builder {
             observers: Vec::new(),
             data: DataMap::default(),
             nsps: Vec::new(),
+            parser: Parser::default(),
             origins: Origins::default(),
             proxies: Vec::new(),
             limits: None,
@@ -136,6 +138,12 @@ impl Builder {
     /// Adds a Socket.IO namespace. Without any, there is `/` with [`Auth::SessionSync`].
     pub fn nsp(mut self, name: impl Into<String>, auth: Auth) -> Self {
         self.nsps.push((name.into(), auth));
+        self
+    }
+
+    /// How packets are written and read: as JSON by default. Clients must have the same parser.
+    pub fn parser(mut self, parser: Parser) -> Self {
+        self.parser = parser;
         self
     }
 
@@ -231,7 +239,7 @@ impl Builder {
         let inbox = self.node.take_inbox().ok_or(BuildError::NoInbox)?;
 
         let metrics = Arc::clone(self.node.metrics());
-        let hub = Arc::new(Hub::new(names, self.node.bus().clone()));
+        let hub = Arc::new(Hub::new(names, self.parser, self.node.bus().clone()));
         let dyn_hub: Arc<dyn SocketHub> = Arc::clone(&hub) as _;
         self.node.bus().attach_sockets(&dyn_hub);
         let services = Arc::new(Services {
@@ -246,6 +254,7 @@ impl Builder {
                 bounds: Bounds::new(&limits, self.ping_interval, self.ping_timeout),
                 nsps,
                 node: self.node.address().clone(),
+                parser: self.parser,
                 new_tid,
             },
             clock: Clock::start(),

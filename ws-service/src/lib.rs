@@ -41,6 +41,7 @@ mod unconfirmed;
 mod upgrade;
 
 pub use builder::{BuildError, Builder};
+pub use connection::frames::Parser;
 pub use nsps::Auth;
 pub use origins::Origins;
 pub use proxies::{TrustedProxy, TrustedProxyError};

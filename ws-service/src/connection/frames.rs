@@ -1,32 +1,89 @@
-//! Events and acknowledgements with their attachments, as one piece of finished frames.
+//! Packets with their attachments, as one piece of finished frames.
 
 use bytes::{Bytes, BytesMut};
 use router_core::Args;
 use wire::{
-    socketio::{Nsp, Outgoing},
+    engine,
+    socketio::{ArgsError, Nsp, Outgoing},
     ws,
 };
 
-/// An event that asks for no acknowledgement.
-pub(crate) fn event(nsp: &Nsp, name: &str, args: &Args) -> Bytes {
-    packed(Outgoing::event(nsp, None, name, args.json()), args)
+/// How Socket.IO packets are written and read. Clients must use the same parser as their server,
+/// and cannot ask which one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Parser {
+    /// Text with attachments behind it, as all clients have it by default.
+    #[default]
+    Json,
+    /// One binary message for each packet, as clients have it with `socket.io-msgpack-parser`.
+    Msgpack,
 }
 
-/// The acknowledgement of the event `id`.
-pub(crate) fn ack(nsp: &Nsp, id: u64, args: &Args) -> Bytes {
-    packed(Outgoing::ack(nsp, id, args.json()), args)
+impl Parser {
+    /// An event that asks for no acknowledgement.
+    pub(crate) fn event(self, nsp: &Nsp, name: &str, args: &Args) -> Bytes {
+        self.frame(Outgoing::event(nsp, None, name, args.json()), args.attachments())
+    }
+
+    /// The acknowledgement of the event `id`.
+    ///
+    /// # Errors
+    /// Where the arguments are no JSON, or have placeholders of no attachment: only message-pack
+    /// has to look into them.
+    pub(crate) fn ack(self, nsp: &Nsp, id: u64, args: &Args) -> Result<Bytes, ArgsError> {
+        self.try_frame(Outgoing::ack(nsp, id, args.json()), args.attachments())
+    }
+
+    /// A packet without attachments.
+    pub(crate) fn packet(self, packet: Outgoing<'_>) -> Bytes {
+        self.frame(packet, &[])
+    }
+
+    fn frame(self, packet: Outgoing<'_>, attachments: &[Bytes]) -> Bytes {
+        self.try_frame(packet, attachments).unwrap_or_else(|error| {
+            tracing::warn!(%error, "an event cannot be written and is not sent");
+            // Clients pass it over.
+            engine::frames::NOOP
+        })
+    }
+
+    /// The attachments follow their packet, and nothing may come between (Socket.IO protocol,
+    /// "Packet encoding"): so they are one piece.
+    fn try_frame(self, packet: Outgoing<'_>, attachments: &[Bytes]) -> Result<Bytes, ArgsError> {
+        if self == Self::Msgpack {
+            return packet.to_msgpack_frame(attachments);
+        }
+        if attachments.is_empty() {
+            return Ok(packet.to_frame());
+        }
+        let mut out = BytesMut::new();
+        packet.with_attachments(attachments.len()).append_frame(&mut out);
+        for attachment in attachments {
+            out.extend_from_slice(&ws::encode::binary(attachment));
+        }
+        Ok(out.freeze())
+    }
 }
 
-/// The attachments follow their packet, and nothing may come between (Socket.IO protocol,
-/// "Packet encoding"): so they are one piece.
-fn packed(packet: Outgoing<'_>, args: &Args) -> Bytes {
-    if args.attachments().is_empty() {
-        return packet.to_frame();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attachments_are_one_piece_with_their_packet() {
+        let json = r#"{"_placeholder":true,"num":0}"#;
+        let args = Args::from_checked_json(json.into(), vec![Bytes::from_static(&[7])]);
+        let frame = Parser::Json.event(&Nsp::ROOT, "e", &args);
+        assert_eq!(&frame[2..4], b"45");
+        assert_eq!(&frame[frame.len() - 3..], [0x82, 1, 7]);
     }
-    let mut out = BytesMut::new();
-    packet.with_attachments(args.attachments().len()).append_frame(&mut out);
-    for attachment in args.attachments() {
-        out.extend_from_slice(&ws::encode::binary(attachment));
+
+    #[test]
+    fn what_message_pack_cannot_write_is_not_sent() {
+        let args = Args::from_checked_json("{".into(), Vec::new());
+        assert_eq!(Parser::Msgpack.event(&Nsp::ROOT, "e", &args), engine::frames::NOOP);
+        assert!(Parser::Msgpack.ack(&Nsp::ROOT, 1, &args).is_err());
+        assert!(Parser::Msgpack.ack(&Nsp::ROOT, 1, &Args::EMPTY).is_ok());
     }
-    out.freeze()
 }

@@ -23,7 +23,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use wire::socketio::Nsp;
 
 use crate::{
-    connection::frames,
+    connection::frames::Parser,
     shard::message::{Request, ShardMessage, Target},
     sid::Sid,
 };
@@ -34,6 +34,7 @@ pub(crate) struct Hub {
     bus: Bus,
     /// The nsps of the service: a session's sockets may be in each.
     nsps: Vec<Nsp>,
+    parser: Parser,
     shards: RwLock<Vec<ShardHandle>>,
     /// Where each admitted socket lives. Touched when one comes or goes, and to find one.
     directory: RwLock<HashMap<TenantId, (usize, Arc<SocketInfo>)>>,
@@ -49,8 +50,8 @@ struct ShardHandle {
 
 impl Hub {
     /// A hub without shards.
-    pub(crate) fn new(nsps: Vec<Nsp>, bus: Bus) -> Self {
-        Self { bus, nsps, shards: RwLock::default(), directory: RwLock::default() }
+    pub(crate) fn new(nsps: Vec<Nsp>, parser: Parser, bus: Bus) -> Self {
+        Self { bus, nsps, parser, shards: RwLock::default(), directory: RwLock::default() }
     }
 
     /// The bit of a nsp in a link's set of nsps; `None` for the 65th and on.
@@ -104,7 +105,7 @@ impl Hub {
         event: &str,
         args: &Args,
     ) -> Result<Vec<Addressed>, EmitError> {
-        let frame = |nsp: &Nsp| frames::event(nsp, event, args);
+        let frame = |nsp: &Nsp| self.parser.event(nsp, event, args);
         let all = |to: Target, name: ByteString| {
             let nsp = Nsp::new(name)?;
             Some(Addressed { to, frame: frame(&nsp), shard: None })

@@ -17,6 +17,7 @@ mod drain;
 mod events;
 mod http;
 mod http_client;
+mod msgpack;
 mod polling;
 mod race;
 mod rooms;

@@ -13,6 +13,8 @@ use rustls::{
     pki_types::{PrivateKeyDer, ServerName},
 };
 
+use ws_service::{Auth, Builder};
+
 use crate::{
     client::{PATH, request},
     support::Cluster,
@@ -39,8 +41,8 @@ fn read_until(stream: &mut Stream, needle: &[u8]) -> Vec<u8> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_socket_over_tls_is_confirmed_and_gets_large_messages() {
+/// A server with a certificate of its own, and a client that trusts it.
+fn configs() -> (ServerConfig, Arc<ClientConfig>) {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = certified.cert.der().clone();
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
@@ -58,13 +60,18 @@ async fn a_socket_over_tls_is_confirmed_and_gets_large_messages() {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    (server_config, Arc::new(client_config))
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_over_tls_is_confirmed_and_gets_large_messages() {
+    let (server_config, client_config) = configs();
     let cluster = Cluster::new();
     let server =
         cluster.serve_with(1, Limits::default(), |builder| builder.tls(server_config)).await;
     let (address, token) = (server.addr(), cluster.fresh_token().await);
     let said = tokio::task::spawn_blocking(move || {
-        let mut stream = connect(address, Arc::new(client_config));
+        let mut stream = connect(address, client_config);
         stream.write_all(request(PATH, "").as_bytes()).unwrap();
         read_until(&mut stream, b"\"maxPayload\":262144}");
         let connect = format!(r#"40{{"ws_token":"{token}"}}"#);
@@ -81,4 +88,42 @@ async fn a_socket_over_tls_is_confirmed_and_gets_large_messages() {
     .await
     .unwrap();
     assert!(said >= 200_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polling_session_moves_to_a_websocket_over_tls() {
+    let (server_config, client_config) = configs();
+    let cluster = Cluster::new();
+    let configure = |builder: Builder| builder.nsp("/", Auth::Open).tls(server_config);
+    let server = cluster.serve_with(1, Limits::default(), configure).await;
+    let address = server.addr();
+    tokio::task::spawn_blocking(move || {
+        // Several, so that WebSockets come to threads that do not have the session.
+        for _ in 0..4 {
+            let mut poll = connect(address, Arc::clone(&client_config));
+            let path = "/socket.io/?EIO=4&transport=polling";
+            poll.write_all(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes()).unwrap();
+            let opened = String::from_utf8(read_until(&mut poll, b"262144}")).unwrap();
+            let sid = opened.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
+            let post =
+                format!("POST {path}&sid={sid} HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n40");
+            poll.write_all(post.as_bytes()).unwrap();
+            read_until(&mut poll, b"ok");
+
+            let mut socket = connect(address, Arc::clone(&client_config));
+            socket.write_all(request(&format!("{PATH}&sid={sid}"), "").as_bytes()).unwrap();
+            read_until(&mut socket, b"\r\n\r\n");
+            socket.write_all(&wire::ws::client::text("2probe")).unwrap();
+            read_until(&mut socket, b"3probe");
+            socket.write_all(&wire::ws::client::text("5")).unwrap();
+            // What waited for a poll comes on the WebSocket.
+            read_until(&mut socket, b"40{\"sid\":");
+            let large = "x".repeat(200_000);
+            let event = format!(r#"421["test.echo","{large}"]"#);
+            socket.write_all(&wire::ws::client::text(&event)).unwrap();
+            assert!(read_until(&mut socket, b"x\"]").len() >= 200_000);
+        }
+    })
+    .await
+    .unwrap();
 }

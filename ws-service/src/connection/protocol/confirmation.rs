@@ -9,7 +9,7 @@ use crate::connection::{
     auth::{self, Failure, Identity},
     bucket::Bucket,
     effect::Effect,
-    frames,
+    frames::Parser,
     timers::Timer,
 };
 
@@ -48,21 +48,23 @@ impl Protocol {
     pub(super) fn fail(&mut self, failure: Failure, whom: impl Fn(&Stage) -> bool, out: &mut Out) {
         let error = socketio::connect_error_json(failure.message, failure.code);
         let stays = self.members.iter().any(|member| member.stage.is_admitted());
+        let parser = self.parser;
         self.members.retain(|member| {
             let frame = match &member.stage {
                 Stage::Admitted(_) => return true,
                 stage if !whom(stage) => return true,
                 Stage::Shown { .. } => {
-                    out.push(Effect::Send(Outgoing::connect_error(&member.nsp, &error).to_frame()));
+                    let refused = Outgoing::connect_error(&member.nsp, &error);
+                    out.push(Effect::Send(parser.packet(refused)));
                     return false;
                 }
                 Stage::Asked { .. } | Stage::Answered { .. } => {
-                    frames::event(&member.nsp, auth::ERROR, &failure.to_args())
+                    parser.event(&member.nsp, auth::ERROR, &failure.to_args())
                 }
             };
             out.push(Effect::Send(frame));
             if stays {
-                out.push(Effect::Send(Outgoing::disconnect(&member.nsp).to_frame()));
+                out.push(Effect::Send(parser.packet(Outgoing::disconnect(&member.nsp))));
             }
             !stays
         });
@@ -74,8 +76,8 @@ impl Protocol {
 }
 
 impl Member {
-    pub(super) fn connected(&self) -> Bytes {
-        Outgoing::connect(&self.nsp, self.tid.as_str()).to_frame()
+    pub(super) fn connected(&self, parser: Parser) -> Bytes {
+        parser.packet(Outgoing::connect(&self.nsp, self.tid.as_str()))
     }
 
     /// Answers the CONNECT if that is still owed, says who the client is, and lets it in.
@@ -87,13 +89,13 @@ impl Member {
         out: &mut Out,
     ) {
         if matches!(self.stage, Stage::Shown { .. }) {
-            out.push(Effect::Send(self.connected()));
+            out.push(Effect::Send(self.connected(rules.parser)));
         }
         self.stage = Stage::Admitted(Bucket::default());
         if let Some(identity) = identity {
             let address = rules.node.tenant(self.tid.clone());
             let args = auth::accept(&identity.user_id, &address, resume);
-            out.push(Effect::Send(frames::event(&self.nsp, auth::ACCEPT, &args)));
+            out.push(Effect::Send(rules.parser.event(&self.nsp, auth::ACCEPT, &args)));
         }
         out.push(Effect::Admit {
             key: self.key,

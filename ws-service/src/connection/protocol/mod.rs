@@ -22,6 +22,7 @@ use super::{
     auth::{Confirmation, Failure, Identity},
     bucket::Bucket,
     effect::{Effect, Input, SocketKey},
+    frames::Parser,
     timers::Timer,
 };
 use crate::{bounds::Bounds, clock::Moment, nsps::Nsps};
@@ -33,6 +34,7 @@ pub(crate) struct Rules {
     pub(crate) nsps: Nsps,
     /// The node, for the addresses of its sockets.
     pub(crate) node: NodeAddress,
+    pub(crate) parser: Parser,
     /// Makes a random id for a new socket; `None` when the system has no randomness.
     pub(crate) new_tid: fn() -> Option<TenantId>,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Protocol {
     members: Vec<Member>,
     /// How fast sockets may be connected: each costs the session's store a write.
     connects: Bucket,
+    parser: Parser,
     next_key: SocketKey,
     assembler: Assembler,
 }
@@ -107,6 +110,7 @@ impl Protocol {
             confirmation: Confirmation::None,
             members: Vec::new(),
             connects: Bucket::default(),
+            parser: rules.parser,
             next_key: 0,
             assembler: Assembler::new(rules.bounds.assembled),
         }
@@ -188,6 +192,14 @@ impl Protocol {
     }
 
     fn binary(&mut self, rules: &Rules, now: Moment, bytes: bytes::Bytes, out: &mut Out) {
+        if self.parser == Parser::Msgpack {
+            let bounds = &rules.bounds;
+            match socketio::msgpack::decode(&bytes, &bounds.packets, bounds.assembled) {
+                Ok((packet, attachments)) => self.packet(rules, now, packet, attachments, out),
+                Err(error) => self.refuse(error.close_code(), error.name(), out),
+            }
+            return;
+        }
         match self.assembler.attachment(bytes) {
             Ok(Some((packet, attachments))) => self.packet(rules, now, packet, attachments, out),
             Ok(None) => {}
@@ -217,6 +229,9 @@ impl Protocol {
     }
 
     fn engine_message(&mut self, rules: &Rules, now: Moment, text: &ByteString, out: &mut Out) {
+        if self.parser == Parser::Msgpack {
+            return self.refuse(CloseCode::INVALID_PAYLOAD, "text", out);
+        }
         match socketio::decode(text, &rules.bounds.packets) {
             Ok(packet) => match self.assembler.packet(packet, text.len()) {
                 Ok(Some(packet)) => self.packet(rules, now, packet, Vec::new(), out),
@@ -257,8 +272,8 @@ impl Protocol {
     fn drain(&mut self, after_ms: u64, busy: bool, within: std::time::Duration, out: &mut Out) {
         let args = format!(r#"{{"after_ms":{after_ms}}}"#);
         for member in self.members.iter().filter(|member| member.stage.is_admitted()) {
-            let frame = Outgoing::event(&member.nsp, None, "whisk.reconnect", &args).to_frame();
-            out.push(Effect::Send(frame));
+            let packet = Outgoing::event(&member.nsp, None, "whisk.reconnect", &args);
+            out.push(Effect::Send(self.parser.packet(packet)));
         }
         if busy {
             self.phase = Phase::Draining;
@@ -285,7 +300,8 @@ impl Protocol {
             // Official clients come back after any close, unless they were put out before it.
             for member in &self.members {
                 if !matches!(member.stage, Stage::Shown { .. }) {
-                    out.push(Effect::Send(Outgoing::disconnect(&member.nsp).to_frame()));
+                    let packet = Outgoing::disconnect(&member.nsp);
+                    out.push(Effect::Send(self.parser.packet(packet)));
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::{
         auth::{self, Confirmation},
         bucket::Rate,
         effect::{Effect, SocketKey},
-        frames,
+        frames::Parser,
     },
     nsps::Auth,
 };
@@ -63,13 +63,13 @@ impl Protocol {
         let Some(auth) = rules.nsps.auth(&nsp) else {
             // The reference server's own words.
             let error = r#"{"message":"Invalid namespace"}"#;
-            out.push(Effect::Send(Outgoing::connect_error(&nsp, error).to_frame()));
+            out.push(Effect::Send(self.parser.packet(Outgoing::connect_error(&nsp, error))));
             return;
         };
         if self.members.len() >= rules.bounds.nsps {
             out.push(Effect::Limit("nsps_per_connection"));
             let error = socketio::connect_error_json("Too many namespaces.", "too_many_nsps");
-            out.push(Effect::Send(Outgoing::connect_error(&nsp, &error).to_frame()));
+            out.push(Effect::Send(self.parser.packet(Outgoing::connect_error(&nsp, &error))));
             return;
         }
         let Some(tid) = (rules.new_tid)() else {
@@ -91,10 +91,10 @@ impl Protocol {
                     out.push(Effect::Confirm(credential));
                 }
                 None => {
-                    out.push(Effect::Send(member.connected()));
+                    out.push(Effect::Send(member.connected(self.parser)));
                     let request =
                         Outgoing::event(&member.nsp, Some(REQUEST_ID), auth::REQUEST, "{}");
-                    out.push(Effect::Send(request.to_frame()));
+                    out.push(Effect::Send(self.parser.packet(request)));
                     member.stage = Stage::Asked { early: 0 };
                 }
             },
@@ -118,7 +118,7 @@ impl Protocol {
         let member = &mut self.members[at];
         match &mut member.stage {
             Stage::Admitted(_) if draining => {
-                member.answer(id, &RouteError::unavailable(), out);
+                member.answer(rules.parser, id, &RouteError::unavailable(), out);
             }
             Stage::Admitted(bucket) => match bucket.take(rules.bounds.emits_per_second, now) {
                 Rate::Pass => out.push(Effect::Event { key: member.key, id, name, args }),
@@ -126,7 +126,7 @@ impl Protocol {
                     out.push(Effect::Limit("emits_per_second"));
                     let error = RouteError::new(code::RATE_LIMITED, "Too many events.")
                         .with("retry_after_ms", retry_after_ms);
-                    member.answer(id, &error, out);
+                    member.answer(rules.parser, id, &error, out);
                 }
                 Rate::Abuse => self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out),
             },
@@ -138,7 +138,7 @@ impl Protocol {
                     return;
                 }
                 let error = RouteError::new(code::NOT_CONFIRMED, "Not confirmed yet.");
-                member.answer(id, &error, out);
+                member.answer(rules.parser, id, &error, out);
             }
         }
     }
@@ -166,7 +166,11 @@ impl Protocol {
         let member = self.members.iter().find(|member| member.key == key);
         let (Some(member), Some(id)) = (member, id) else { return };
         let args = result.unwrap_or_else(|error| error.to_args());
-        out.push(Effect::Send(frames::ack(&member.nsp, id, &args)));
+        match self.parser.ack(&member.nsp, id, &args) {
+            Ok(frame) => out.push(Effect::Send(frame)),
+            // The handler answered with what is no JSON.
+            Err(_) => member.answer(self.parser, Some(id), &RouteError::internal(), out),
+        }
     }
 
     pub(super) fn disconnect(
@@ -182,7 +186,7 @@ impl Protocol {
             DisconnectReason::SessionEnded => CloseCode::SESSION_ENDED,
             _ => CloseCode::BOOTED,
         };
-        out.push(Effect::Send(Outgoing::disconnect(&member.nsp).to_frame()));
+        out.push(Effect::Send(self.parser.packet(Outgoing::disconnect(&member.nsp))));
         if reason == DisconnectReason::SessionEnded {
             // What the connection proved once is worth nothing any more.
             self.confirmation = Confirmation::None;
@@ -199,9 +203,12 @@ impl Protocol {
 }
 
 impl Member {
-    fn answer(&self, id: Option<u64>, error: &RouteError, out: &mut Out) {
-        if let Some(id) = id {
-            out.push(Effect::Send(frames::ack(&self.nsp, id, &error.to_args())));
+    fn answer(&self, parser: Parser, id: Option<u64>, error: &RouteError, out: &mut Out) {
+        // An error's own arguments can always be written.
+        if let Some(id) = id
+            && let Ok(frame) = parser.ack(&self.nsp, id, &error.to_args())
+        {
+            out.push(Effect::Send(frame));
         }
     }
 }

@@ -45,6 +45,7 @@ impl Script {
             bounds: Bounds::new(limits, Duration::from_secs(25), Duration::from_secs(20)),
             nsps,
             node: ns("ws").node(1),
+            parser: Parser::default(),
             new_tid,
         };
         let protocol = Protocol::new(&rules);

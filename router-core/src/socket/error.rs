@@ -1,6 +1,7 @@
 //! What can become of an event for a socket, and of a wish to be on a room.
 
 use crate::{
+    args::PayloadError,
     backend::BackendError,
     error::{RouteError, code},
 };
@@ -34,6 +35,45 @@ impl From<EmitError> for RouteError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the queue on the way to the sockets is full")]
 pub struct QueueFull;
+
+/// Why an event of ours has no acknowledgement.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AckError {
+    /// The payload cannot be written as JSON.
+    #[error("the payload cannot be written as JSON")]
+    Payload(#[from] serde_json::Error),
+    /// None came in time. The client may have got the event.
+    #[error("no acknowledgement came in time")]
+    Timeout,
+    /// The socket was gone already: it did not get the event.
+    #[error("the socket is gone")]
+    Gone,
+    /// The socket went before it acknowledged. It may have got the event.
+    #[error("the socket went before it acknowledged")]
+    Disconnected,
+    /// Too many events of this connection wait for theirs (the limit `pending_acks`): it did not get
+    /// the event.
+    #[error("too many events wait for their acknowledgement")]
+    TooMany,
+    /// The acknowledgement does not fit the type that was asked for.
+    #[error("the acknowledgement does not fit")]
+    Answer(#[source] PayloadError),
+}
+
+impl From<AckError> for RouteError {
+    fn from(error: AckError) -> Self {
+        match error {
+            AckError::Payload(_) => Self::internal(),
+            AckError::Timeout => Self::new(code::TIMEOUT, "Nobody answered in time."),
+            AckError::Gone | AckError::Disconnected => EmitError::Gone.into(),
+            AckError::TooMany => Self::overloaded(1_000),
+            AckError::Answer(fault) => {
+                Self::new(code::BAD_PAYLOAD, fault.reason).with("path", fault.path)
+            }
+        }
+    }
+}
 
 /// Why a socket is not on a room that it was to join. It is on none of the rooms that it was to
 /// join together, unless it was on them before.

@@ -1,12 +1,12 @@
 //! One socket of this node, and all of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    DisconnectReason, EmitError, Emitter, IntoRooms, JoinError, Recipients, Room, SocketHub,
+    AckError, DisconnectReason, EmitError, Emitter, IntoRooms, JoinError, Recipients, Room, SocketHub,
     SocketInfo,
 };
 use crate::{
@@ -72,6 +72,38 @@ impl Socket {
     pub async fn emit_args(&self, event: &str, args: Args) -> Result<(), EmitError> {
         let tid = self.info.address.tid().ok_or(EmitError::Gone)?;
         self.hub.emit(Recipients::Socket(tid.clone()), event.into(), args).await
+    }
+
+    /// Queues an event to it and waits for the acknowledgement's first argument.
+    ///
+    /// # Errors
+    /// [`AckError`] says whether the client may have got the event.
+    ///
+    /// # Cancel safety
+    /// Dropped, it waits no more; the event may have been queued.
+    pub async fn emit_with_ack<T: Serialize + ?Sized, R: DeserializeOwned>(
+        &self,
+        event: &str,
+        payload: &T,
+        timeout: Duration,
+    ) -> Result<R, AckError> {
+        let answer = self.emit_args_with_ack(event, Args::one(payload)?, timeout).await?;
+        answer.first().map_err(AckError::Answer)
+    }
+
+    /// [`emit_with_ack`](Self::emit_with_ack) with all arguments as they are, both ways.
+    ///
+    /// # Errors
+    /// As [`emit_with_ack`](Self::emit_with_ack).
+    pub async fn emit_args_with_ack(
+        &self,
+        event: &str,
+        args: Args,
+        timeout: Duration,
+    ) -> Result<Args, AckError> {
+        let tid = self.info.address.tid().ok_or(AckError::Gone)?;
+        let answer = tokio::time::timeout(timeout, self.hub.ask(tid, event.into(), args)).await;
+        answer.unwrap_or(Err(AckError::Timeout))
     }
 
     /// Puts it on rooms of its nsp. When this returns, the bus has confirmed that its node listens to

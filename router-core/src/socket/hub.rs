@@ -4,7 +4,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use bytestring::ByteString;
 
-use super::{DisconnectReason, EmitError, JoinError, QueueFull, Recipients, SocketInfo};
+use super::{AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, SocketInfo};
 use crate::{address::TenantId, args::Args, backend::BoxFuture, bus::Bus};
 
 /// The sockets of a node, as the service that holds them gives them to handlers.
@@ -30,6 +30,18 @@ pub trait SocketHub: Debug + Send + Sync {
     ) -> BoxFuture<'_, Result<(), EmitError>> {
         self.emit(to, event, args)
     }
+
+    /// Queues an event to one socket, behind what was emitted to it before, and waits for its
+    /// acknowledgement, for as long as it takes: the caller has a deadline. Dropped, it waits no more.
+    ///
+    /// # Errors
+    /// [`AckError::Gone`], [`AckError::Disconnected`] or [`AckError::TooMany`].
+    fn ask(
+        &self,
+        tid: &TenantId,
+        event: ByteString,
+        args: Args,
+    ) -> BoxFuture<'_, Result<Args, AckError>>;
 
     /// As [`emit`](Self::emit), for what came from another node: returns at once, and drops what
     /// finds a shard's queue full. Called on the bus link's own task.
@@ -82,6 +94,15 @@ impl SocketHub for NoSockets {
             _ => Ok(()),
         };
         Box::pin(std::future::ready(outcome))
+    }
+
+    fn ask(
+        &self,
+        _: &TenantId,
+        _: ByteString,
+        _: Args,
+    ) -> BoxFuture<'_, Result<Args, AckError>> {
+        Box::pin(std::future::ready(Err(AckError::Gone)))
     }
 
     fn relay(&self, _: Recipients, _: &str, _: &Args, _: bool) -> Result<(), QueueFull> {

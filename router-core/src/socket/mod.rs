@@ -23,7 +23,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 pub use emitter::Emitter;
-pub use error::{EmitError, JoinError, QueueFull};
+pub use error::{AckError, EmitError, JoinError, QueueFull};
 pub use handle::{LocalSockets, Socket};
 pub use hub::{NoSockets, SocketHub};
 pub use io::Io;

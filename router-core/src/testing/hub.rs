@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytestring::ByteString;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::{
     address::TenantId,
@@ -15,15 +15,23 @@ use crate::{
     bus::{Bus, Wanted},
     limits::Limit,
     socket::{
-        DisconnectReason, EmitError, JoinError, QueueFull, ROOM_NAME_MAX, Recipients, Selection,
+        AckError, DisconnectReason, EmitError, JoinError, QueueFull, ROOM_NAME_MAX, Recipients, Selection,
         SocketHub, SocketInfo, room_channel,
     },
 };
 
+/// An event that a socket got, and whom its acknowledgement goes to if there is to be one.
+#[derive(Debug)]
+pub(super) struct Got {
+    event: ByteString,
+    pub(super) args: Args,
+    pub(super) answer: Option<oneshot::Sender<Args>>,
+}
+
 /// What one socket got, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    events: Mutex<VecDeque<(ByteString, Args)>>,
+    events: Mutex<VecDeque<Got>>,
     gone: Mutex<Option<DisconnectReason>>,
     rooms: Mutex<BTreeMap<ByteString, Wanted>>,
     /// Told at every change.
@@ -36,14 +44,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Mailbox {
     /// Takes the oldest event of this name; those before it stay.
-    pub(super) fn take(&self, event: &str) -> Option<Args> {
+    pub(super) fn take(&self, event: &str) -> Option<Got> {
         let mut events = lock(&self.events);
-        let at = events.iter().position(|(name, _)| name == event)?;
-        events.remove(at).map(|(_, args)| args)
+        let at = events.iter().position(|got| got.event == event)?;
+        events.remove(at)
+    }
+
+    fn put(&self, event: ByteString, args: Args, answer: Option<oneshot::Sender<Args>>) {
+        lock(&self.events).push_back(Got { event, args, answer });
+        self.changed.notify_waiters();
     }
 
     pub(super) fn names(&self) -> Vec<ByteString> {
-        lock(&self.events).iter().map(|(name, _)| name.clone()).collect()
+        lock(&self.events).iter().map(|got| got.event.clone()).collect()
     }
 
     pub(super) fn gone(&self) -> Option<DisconnectReason> {
@@ -88,6 +101,8 @@ impl TestHub {
     pub(super) fn remove(&self, tid: &TenantId, reason: DisconnectReason) {
         if let Some((_, mailbox)) = lock(&self.sockets).remove(tid) {
             *lock(&mailbox.gone) = Some(reason);
+            // What it did not answer it will not answer.
+            lock(&mailbox.events).iter_mut().for_each(|got| drop(got.answer.take()));
             lock(&mailbox.rooms).clear();
             mailbox.changed.notify_waiters();
         }
@@ -136,10 +151,24 @@ impl SocketHub for TestHub {
         let chosen = self.chosen(&to);
         let gone = chosen.is_empty() && matches!(to, Recipients::Socket(_));
         for (_, (_, mailbox)) in chosen {
-            lock(&mailbox.events).push_back((event.clone(), args.clone()));
-            mailbox.changed.notify_waiters();
+            mailbox.put(event.clone(), args.clone(), None);
         }
         Box::pin(async move { if gone { Err(EmitError::Gone) } else { Ok(()) } })
+    }
+
+    fn ask(
+        &self,
+        tid: &TenantId,
+        event: ByteString,
+        args: Args,
+    ) -> BoxFuture<'_, Result<Args, AckError>> {
+        let (answer, answered) = oneshot::channel();
+        let entry = lock(&self.sockets).get(tid).cloned();
+        let found = entry.map(|(_, mailbox)| mailbox.put(event, args, Some(answer)));
+        Box::pin(async move {
+            found.ok_or(AckError::Gone)?;
+            answered.await.map_err(|_| AckError::Disconnected)
+        })
     }
 
     fn relay(&self, to: Recipients, event: &str, args: &Args, _: bool) -> Result<(), QueueFull> {

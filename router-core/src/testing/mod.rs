@@ -47,6 +47,6 @@ mod socket;
 mod spy;
 mod system;
 
-pub use socket::{Ack, TestSocket};
+pub use socket::{Ack, Asked, TestSocket};
 pub use spy::Sent;
 pub use system::{TestSystem, TestSystemBuilder};

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
 
 use super::{
-    hub::Mailbox,
+    hub::{Got, Mailbox},
     system::{Core, Jobs, on_thread, wait},
 };
 use crate::{
@@ -30,6 +31,21 @@ pub struct TestSocket {
 /// What an event was acknowledged with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack(Result<Args, RouteError>);
+
+/// An acknowledgement that the client owes. Dropped, it is never given.
+#[derive(Debug)]
+pub struct Asked(oneshot::Sender<Args>);
+
+impl Asked {
+    /// Acknowledges with one value.
+    ///
+    /// # Panics
+    /// When the value cannot be written as JSON.
+    pub fn answer<T: Serialize + ?Sized>(self, value: &T) {
+        // The server may have given up.
+        let _late = self.0.send(Args::one(value).expect("JSON"));
+    }
+}
 
 impl TestSocket {
     /// Where the socket lives.
@@ -70,10 +86,23 @@ impl TestSocket {
     /// # Panics
     /// When none came in time, or its payload is no `T`.
     pub async fn assert_received<T: DeserializeOwned>(&self, event: &str) -> T {
-        let args = wait(&self.mailbox.changed, || self.mailbox.take(event)).await;
-        let args = args
-            .unwrap_or_else(|| panic!("no {event} was received, but {:?}", self.mailbox.names()));
-        args.first().expect("the payload is a T")
+        self.got(event).await.args.first().expect("the payload is a T")
+    }
+
+    /// The next event of this name that the socket got and is to acknowledge, its payload read as a
+    /// `T`.
+    ///
+    /// # Panics
+    /// When none came in time, its payload is no `T`, or it asks for no acknowledgement.
+    pub async fn assert_asked<T: DeserializeOwned>(&self, event: &str) -> (T, Asked) {
+        let got = self.got(event).await;
+        let payload = got.args.first().expect("the payload is a T");
+        (payload, Asked(got.answer.expect("the event asks for an acknowledgement")))
+    }
+
+    async fn got(&self, event: &str) -> Got {
+        let got = wait(&self.mailbox.changed, || self.mailbox.take(event)).await;
+        got.unwrap_or_else(|| panic!("no {event} was received, but {:?}", self.mailbox.names()))
     }
 
     /// Asserts that no event of this name has come until now. What was emitted on the socket's own
@@ -82,7 +111,7 @@ impl TestSocket {
     /// # Panics
     /// When one has.
     pub fn assert_not_received(&self, event: &str) {
-        let got = self.mailbox.take(event);
+        let got = self.mailbox.take(event).map(|got| got.args);
         assert!(got.is_none(), "{event} was received: {got:?}");
     }
 

@@ -1,15 +1,18 @@
 //! Events: extractors, acknowledgements, panics, hooks.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use router_core::{
     Args, Data, EventName, Payload, RouteError, Routes, Session,
     route::Hook,
     session::{inc, set},
-    socket::{DisconnectReason, EmitError, Socket},
+    socket::{AckError, DisconnectReason, EmitError, Socket},
     testing::TestSystem,
 };
 use serde::{Deserialize, Serialize};
@@ -140,6 +143,38 @@ async fn a_handler_emits_to_the_socket_that_asked() {
     let ann = system.connect_as("ann").await;
     ann.push("world.whisper", "psst").await.ok::<Value>();
     assert_eq!(ann.assert_received::<String>("world.whisper").await, "psst");
+}
+
+#[tokio::test]
+async fn a_handler_asks_a_client_and_gets_its_answer() {
+    let routes = |cfg: &mut Routes| {
+        cfg.root().on("ask", |socket: Socket, Payload(ms): Payload<u64>| async move {
+            let timeout = Duration::from_millis(ms);
+            Ok::<u32, RouteError>(socket.emit_with_ack("double", &21, timeout).await?)
+        });
+    };
+    let system = TestSystem::builder().routes(routes).start().await;
+    let ann = system.connect_as("ann").await;
+    let client = async {
+        let (n, asked) = ann.assert_asked::<u32>("double").await;
+        asked.answer(&(n * 2));
+    };
+    let (answered, ()) = tokio::join!(ann.push("ask", &5_000), client);
+    assert_eq!(answered.ok::<u32>(), 42);
+    ann.push("ask", &1).await.assert_error("timeout");
+    let (_, forgotten) = ann.assert_asked::<u32>("double").await;
+    forgotten.answer(&"nobody waits");
+
+    let timeout = Duration::from_secs(5);
+    let handle = ann.handle().clone();
+    let unfit = async { ann.assert_asked::<u32>("double").await.1.answer("no number") };
+    let (outcome, ()) = tokio::join!(handle.emit_with_ack::<_, u32>("double", &1, timeout), unfit);
+    assert!(matches!(outcome, Err(AckError::Answer(_))), "{outcome:?}");
+    let (outcome, ()) =
+        tokio::join!(handle.emit_with_ack::<_, u32>("double", &1, timeout), ann.disconnect());
+    assert!(matches!(outcome, Err(AckError::Disconnected)), "{outcome:?}");
+    let outcome = handle.emit_with_ack::<_, u32>("double", &1, timeout).await;
+    assert!(matches!(outcome, Err(AckError::Gone)), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub(crate) struct Bounds {
     pub(crate) nsps: usize,
     /// Rooms of one socket.
     pub(crate) rooms_per_socket: usize,
+    /// Events of ours that wait for one connection's acknowledgement.
+    pub(crate) pending_acks: usize,
     pub(crate) outbox_soft: usize,
     pub(crate) outbox_hard: usize,
     pub(crate) outbox_stall: Option<Duration>,
@@ -50,6 +52,7 @@ impl Bounds {
             unconfirmed_events: limits.unconfirmed_events.get().unwrap_or(u64::MAX),
             nsps: size(limits.nsps_per_connection),
             rooms_per_socket: size(limits.rooms_per_socket),
+            pending_acks: size(limits.pending_acks),
             outbox_soft: size(limits.outbox_soft),
             outbox_hard: size(limits.outbox_hard),
             outbox_stall: limits.outbox_stall.get(),

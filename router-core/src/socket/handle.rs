@@ -6,8 +6,8 @@ use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    AckError, DisconnectReason, EmitError, Emitter, IntoRooms, JoinError, Recipients, Room, SocketHub,
-    SocketInfo,
+    AckError, DisconnectReason, EmitError, Emitter, IntoRooms, JoinError, Recipients, Room,
+    SocketHub, SocketInfo,
 };
 use crate::{
     address::{Address, TenantId},

@@ -96,12 +96,7 @@ impl SocketHub for NoSockets {
         Box::pin(std::future::ready(outcome))
     }
 
-    fn ask(
-        &self,
-        _: &TenantId,
-        _: ByteString,
-        _: Args,
-    ) -> BoxFuture<'_, Result<Args, AckError>> {
+    fn ask(&self, _: &TenantId, _: ByteString, _: Args) -> BoxFuture<'_, Result<Args, AckError>> {
         Box::pin(std::future::ready(Err(AckError::Gone)))
     }
 

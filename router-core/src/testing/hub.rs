@@ -15,8 +15,8 @@ use crate::{
     bus::{Bus, Wanted},
     limits::Limit,
     socket::{
-        AckError, DisconnectReason, EmitError, JoinError, QueueFull, ROOM_NAME_MAX, Recipients, Selection,
-        SocketHub, SocketInfo, room_channel,
+        AckError, DisconnectReason, EmitError, JoinError, QueueFull, ROOM_NAME_MAX, Recipients,
+        Selection, SocketHub, SocketInfo, room_channel,
     },
 };
 

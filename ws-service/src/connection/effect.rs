@@ -76,6 +76,8 @@ pub(crate) enum Effect {
     },
     /// An event for a handler, to be answered with [`Input::Finished`].
     Event { key: SocketKey, id: Option<u64>, name: ByteString, args: Args },
+    /// An admitted socket acknowledged the event of ours that had this id.
+    Answered { key: SocketKey, id: u64, args: Args },
     /// An admitted socket is gone.
     Leave { key: SocketKey, reason: DisconnectReason },
     /// Count a hit of this limit.

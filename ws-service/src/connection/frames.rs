@@ -26,6 +26,11 @@ impl Parser {
         self.frame(Outgoing::event(nsp, None, name, args.json()), args.attachments())
     }
 
+    /// An event that asks for an acknowledgement under `id`.
+    pub(crate) fn question(self, nsp: &Nsp, id: u64, name: &str, args: &Args) -> Bytes {
+        self.frame(Outgoing::event(nsp, Some(id), name, args.json()), args.attachments())
+    }
+
     /// The acknowledgement of the event `id`.
     ///
     /// # Errors

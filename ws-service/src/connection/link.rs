@@ -19,6 +19,7 @@ use router_core::{
 };
 
 use super::{
+    asks::Asks,
     effect::SocketKey,
     outbox::{Class, Outbox, Pushed},
     polling::{Polling, Reply},
@@ -66,6 +67,8 @@ pub(crate) struct Link {
     /// Of the connection's task; there from its first poll on.
     waker: RefCell<Option<Waker>>,
     pub(crate) timers: RefCell<Timers>,
+    /// Events that wait for the client's acknowledgement.
+    pub(crate) asks: RefCell<Asks>,
     /// The tick for which the wheel will call; 0 if for none.
     pub(crate) scheduled: Cell<u64>,
     /// Whether it stands in its shard's list of links to be flushed.
@@ -91,6 +94,7 @@ impl Link {
             notices: RefCell::default(),
             waker: RefCell::default(),
             timers: RefCell::default(),
+            asks: RefCell::default(),
             scheduled: Cell::new(0),
             dirty: Cell::new(false),
             blocked: Cell::new(false),

@@ -5,6 +5,7 @@
 //! in one future of the actor, [`Connection::drive`], which is woken by the socket or by a
 //! [`Notice`](link::Notice). No user code runs in it.
 
+pub(crate) mod asks;
 mod auth;
 mod bucket;
 mod dispatch;
@@ -294,6 +295,9 @@ impl Connection {
                 self.sockets.push(Live { local, lanes: Default::default() });
             }
             Effect::Event { key, id, name, args } => self.event(key, id, name, args),
+            Effect::Answered { key, id, args } => {
+                self.link.asks.borrow_mut().answered(key, id, args);
+            }
             Effect::Leave { key, reason } => self.leave(key, reason),
             Effect::Limit(limit) => shared.services.metrics.limit(limit),
             Effect::Close { code, reason, answer } => self.say_close(code, &reason, answer),
@@ -306,6 +310,7 @@ impl Connection {
         if let Some(at) = at {
             // Its waiting events are dropped with it.
             let live = self.sockets.swap_remove(at);
+            self.link.asks.borrow_mut().leave(key);
             lifecycle::leave(&self.shard, &live.local, reason);
         }
     }

@@ -16,7 +16,8 @@ use router_core::{
     Args, Bus, TenantId,
     backend::BoxFuture,
     socket::{
-        DisconnectReason, EmitError, JoinError, QueueFull, Recipients, SocketHub, SocketInfo,
+        AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, SocketHub,
+        SocketInfo,
     },
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -204,6 +205,16 @@ impl SocketHub for Hub {
         args: Args,
     ) -> BoxFuture<'_, Result<(), EmitError>> {
         Box::pin(async move { self.deliver(to, &event, &args, true).await })
+    }
+
+    fn ask(
+        &self,
+        tid: &TenantId,
+        event: ByteString,
+        args: Args,
+    ) -> BoxFuture<'_, Result<Args, AckError>> {
+        let tid = tid.clone();
+        Box::pin(self.ask_socket(tid, event, args))
     }
 
     fn relay(

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use futures_util::future::try_join_all;
 use router_core::{
-    TenantId,
-    socket::{JoinError, ROOM_NAME_MAX, Recipients, room_channel},
+    Args, TenantId,
+    socket::{AckError, JoinError, ROOM_NAME_MAX, Recipients, room_channel},
 };
 use tokio::sync::oneshot;
 
@@ -80,6 +80,21 @@ impl Hub {
                 let _over = left.await;
             }
         }
+    }
+
+    pub(super) async fn ask_socket(
+        &self,
+        tid: TenantId,
+        event: ByteString,
+        args: Args,
+    ) -> Result<Args, AckError> {
+        let shard = self.shards_with(&Recipients::Socket(tid.clone())).pop();
+        let (asker, told) = oneshot::channel();
+        let message = ShardMessage::Ask { tid, event, args, asker };
+        let sent = shard.ok_or(AckError::Gone)?.inbound.send(message).await;
+        sent.map_err(|_| AckError::Gone)?;
+        // Dropped unanswered, its connection is gone.
+        told.await.unwrap_or(Err(AckError::Disconnected))
     }
 
     pub(super) async fn rooms_of(&self, tid: TenantId) -> Vec<ByteString> {

@@ -1,13 +1,15 @@
-//! Who is put on a room of this thread, and taken off it.
+//! What is asked of single sockets of this thread: to be on rooms, to acknowledge.
 
 use bytestring::ByteString;
 use router_core::{
-    TenantId,
+    Args, TenantId,
     bus::Wanted,
-    socket::{JoinError, Recipients},
+    socket::{AckError, JoinError, Recipients},
 };
+use wire::socketio::Nsp;
 
 use super::Shard;
+use crate::connection::{asks::Asker, outbox::Class};
 
 impl Shard {
     /// Puts sockets of `nsp` on rooms: each on all of them or on none.
@@ -38,6 +40,28 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// Sends an event to a socket, behind what came for it before, and waits for its
+    /// acknowledgement.
+    pub(super) fn ask(&self, tid: &TenantId, event: &str, args: &Args, asker: Asker) {
+        let socket = self.table.borrow().chosen(&Recipients::Socket(tid.clone())).pop();
+        let nsp = socket.as_ref().and_then(|socket| Nsp::new(socket.info.nsp.clone()));
+        let (Some(socket), Some(nsp)) = (socket, nsp) else {
+            // Whoever asked may have given up.
+            let _gone = asker.send(Err(AckError::Gone));
+            return;
+        };
+        let max = self.shared.rules.bounds.pending_acks;
+        let id = socket.link.asks.borrow_mut().begin(socket.key, asker, max);
+        match id {
+            Some(id) => {
+                let parser = self.shared.rules.parser;
+                let frame = parser.question(&nsp, id, event, args);
+                self.send(&socket.link, &frame, Class::Message);
+            }
+            None => self.shared.services.metrics.limit("pending_acks"),
+        }
     }
 
     /// Takes sockets off rooms.

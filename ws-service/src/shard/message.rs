@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use router_core::{
-    TenantId,
+    Args, TenantId,
     bus::Wanted,
     session::SessionId,
     socket::{DisconnectReason, JoinError, Recipients, Selection},
@@ -13,7 +13,7 @@ use router_core::{
 use tokio::sync::oneshot;
 
 use crate::{
-    connection::{polling::Reply, stream::Traveller},
+    connection::{asks::Asker, polling::Reply, stream::Traveller},
     sid::Sid,
 };
 
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) enum ShardMessage {
     /// A finished frame for some of the shard's sockets.
     Deliver { to: Target, frame: Bytes, volatile: bool },
+    /// An event for one socket, whose acknowledgement goes to `asker`.
+    Ask { tid: TenantId, event: ByteString, args: Args, asker: Asker },
     /// Sockets are sent away.
     Disconnect { who: Recipients, reason: DisconnectReason },
     /// Sockets of a nsp are put on rooms, of which the bus has confirmed that the node listens to

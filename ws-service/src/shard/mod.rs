@@ -254,6 +254,7 @@ impl Shard {
                     socket.link.notify(Notice::Disconnect { key, reason });
                 }
             }
+            ShardMessage::Ask { tid, event, args, asker } => self.ask(&tid, &event, &args, asker),
             ShardMessage::Join { who, nsp, rooms, done } => {
                 // Whoever asked may have given up.
                 let _gone = done.send(self.join_rooms(&who, &nsp, &rooms));

@@ -1,9 +1,15 @@
 //! Events, their handlers and their acknowledgements.
 
-use router_core::limits::{Limit, Limits};
+use std::time::Duration;
+
+use router_core::{
+    Address,
+    limits::{Limit, Limits},
+    socket::{AckError, LocalSockets},
+};
 
 use crate::{
-    client::code,
+    client::{Client, code},
     support::{Cluster, eventually},
 };
 
@@ -133,4 +139,48 @@ async fn a_socket_that_a_handler_disconnects_stays_away() {
     assert_eq!(ended.texts.last().unwrap(), "41");
     eventually("only the neighbour is left", async || server.handle.hub().count() == 1).await;
     neighbour.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_asked_and_its_answer_is_the_acknowledgement() {
+    let cluster = Cluster::new();
+    let limits = Limits { pending_acks: Limit::At(1), ..Limits::default() };
+    let server = cluster.serve_with(1, limits, |builder| builder).await;
+    let mut client = Client::open(server.addr()).await;
+    let accept = client.connect(&cluster.fresh_token().await).await;
+    let address: Address = accept["address"].as_str().unwrap().parse().unwrap();
+    let sockets = LocalSockets::new(server.handle.hub());
+    let socket = sockets.find(address.tid().unwrap()).unwrap();
+    let asked = |timeout: u64| {
+        let socket = socket.clone();
+        let timeout = Duration::from_millis(timeout);
+        tokio::spawn(async move { socket.emit_with_ack::<_, u32>("double", &21, timeout).await })
+    };
+
+    let answer = asked(10_000);
+    socket.emit("after", &1).await.unwrap();
+    assert_eq!(client.text().await, r#"421["double",21]"#);
+    assert_eq!(client.text().await, r#"42["after",1]"#);
+    // Of another nsp, of no question, of the session's own: nobody is meant.
+    for stray in ["439[1]", "430[1]", "43/x,1[1]"] {
+        client.send(stray).await;
+    }
+    client.send("431[42]").await;
+    assert_eq!(answer.await.unwrap().unwrap(), 42);
+    client.send("431[43]").await;
+
+    let timeout = asked(1).await.unwrap();
+    assert!(matches!(timeout, Err(AckError::Timeout)), "{timeout:?}");
+    assert_eq!(client.text().await, r#"422["double",21]"#);
+    let waits = asked(10_000);
+    assert_eq!(client.text().await, r#"423["double",21]"#);
+    // Late, and for the one that gave up.
+    client.send("432[42]").await;
+    let refused = asked(10_000).await.unwrap();
+    assert!(matches!(refused, Err(AckError::TooMany)), "{refused:?}");
+    assert_eq!(server.metrics.limit_hits("pending_acks"), 1);
+    drop(client);
+    assert!(matches!(waits.await.unwrap(), Err(AckError::Disconnected)));
+    let gone = asked(10_000).await.unwrap();
+    assert!(matches!(gone, Err(AckError::Gone)), "{gone:?}");
 }

@@ -42,7 +42,10 @@ impl Protocol {
                 let args = Args::from_checked_json(args, attachments);
                 self.event(rules, now, at, id, name, args, out);
             }
-            (Kind::Ack { id, args }, Some(at)) => self.ack(at, id, &args, out),
+            (Kind::Ack { id, args }, Some(at)) => {
+                let args = Args::from_checked_json(args, attachments);
+                self.ack(at, id, args, out);
+            }
             (Kind::Disconnect, Some(at)) => {
                 let member = self.members.remove(at);
                 if member.stage.is_admitted() {
@@ -143,16 +146,20 @@ impl Protocol {
         }
     }
 
-    pub(super) fn ack(&mut self, at: usize, id: u64, args: &ByteString, out: &mut Out) {
+    pub(super) fn ack(&mut self, at: usize, id: u64, args: Args, out: &mut Out) {
         let member = &mut self.members[at];
-        let Stage::Asked { early } = member.stage else { return };
-        if id != REQUEST_ID {
-            return;
-        }
+        let early = match member.stage {
+            Stage::Asked { early } if id == REQUEST_ID => early,
+            Stage::Admitted(_) if id != REQUEST_ID => {
+                out.push(Effect::Answered { key: member.key, id, args });
+                return;
+            }
+            _ => return,
+        };
         member.stage = Stage::Answered { early };
         if matches!(self.confirmation, Confirmation::None) {
             self.confirmation = Confirmation::Running;
-            out.push(Effect::Confirm(auth::answered(args)));
+            out.push(Effect::Confirm(auth::answered(args.json())));
         }
     }
 

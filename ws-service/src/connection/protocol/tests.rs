@@ -101,6 +101,7 @@ fn say(effect: &Effect) -> String {
         Effect::Close { code, answer, .. } => {
             format!("close {}{}", code.get(), if *answer { " in answer" } else { "" })
         }
+        Effect::Answered { key, id, args } => format!("answered {key} {id} {}", args.json()),
         Effect::Abort(code) => format!("abort {}", code.get()),
     }
 }

@@ -32,11 +32,15 @@ use crate::{
     nsps::{Auth, Nsps},
     origins::Origins,
     proxies::TrustedProxy,
+    raw::{EngineMessage, EngineReply, RawHandler},
     service::WsService,
     session_end,
     shared::Shared,
     unconfirmed::Unconfirmed,
 };
+
+/// Where sockets connect, as every Socket.IO client has it by default.
+const PATH: &str = "/socket.io";
 
 /// A function of the program that registers what it has.
 type Module<T> = Box<dyn FnOnce(&mut T)>;
@@ -57,6 +61,8 @@ pub struct Builder {
     proxies: Vec<TrustedProxy>,
     limits: Option<Arc<Limits>>,
     memory: Option<u64>,
+    path: String,
+    raw: Option<RawHandler>,
     ping_interval: Duration,
     ping_timeout: Duration,
     drain_window: Duration,
@@ -107,6 +113,8 @@ impl Builder {
             proxies: Vec::new(),
             limits: None,
             memory: memory::limit(),
+            path: PATH.to_owned(),
+            raw: None,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             drain_window: Duration::from_secs(30),
@@ -169,6 +177,35 @@ impl Builder {
     /// By default the cgroup's limit, or the machine's memory.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
+        self
+    }
+
+    /// Where sockets connect. `/socket.io`, as every Socket.IO client has it by default; a slash at
+    /// the end makes no difference.
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = format!("/{}", path.trim_matches('/'));
+        self
+    }
+
+    /// Makes this a service of bare Engine.IO: no Socket.IO inside its sessions, so no nsps, routes
+    /// or confirmation. Each message that comes is given to `handle`, on the session's thread, which
+    /// must not wait; a session whose handler panics is closed. Usually at a [path](Self::path) of
+    /// its own.
+    ///
+    /// ```
+    /// # async fn doc(node: router_core::node::Node, confirmer: router_core::session::Confirmer) {
+    /// use ws_service::WsService;
+    ///
+    /// let echo = WsService::builder(node, confirmer)
+    ///     .path("/engine.io")
+    ///     .raw(|message, reply| reply.send(message));
+    /// # }
+    /// ```
+    pub fn raw(
+        mut self,
+        handle: impl Fn(EngineMessage, &mut EngineReply) + Send + Sync + 'static,
+    ) -> Self {
+        self.raw = Some(RawHandler::new(handle));
         self
     }
 
@@ -256,7 +293,9 @@ impl Builder {
                 node: self.node.address().clone(),
                 parser: self.parser,
                 new_tid,
+                raw: self.raw,
             },
+            path: self.path,
             clock: Clock::start(),
             router,
             services,

@@ -16,12 +16,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use crate::{
-    polling,
-    shard::Shard,
-    shared::Shared,
-    upgrade::{self, Upgrade},
-};
+use crate::{polling, shard::Shard, shared::Shared, upgrade::Upgrade};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -124,6 +119,7 @@ fn app(
         InitError = (),
     >,
 > {
+    let path = shard.shared.path.clone();
     App::new()
         .app_data(web::Data::from(Arc::clone(&shard.shared)))
         .app_data(shard)
@@ -132,8 +128,8 @@ fn app(
         .route("/", web::get().to(banner))
         .route("/healthz", web::get().to(healthz))
         .route("/readyz", web::get().to(readyz))
-        .route(upgrade::PATH, web::route().to(polling::serve))
-        .route("/socket.io/", web::route().to(polling::serve))
+        .route(&path, web::route().to(polling::serve))
+        .route(&format!("{path}/"), web::route().to(polling::serve))
 }
 
 async fn banner(shared: web::Data<Shared>) -> String {

@@ -23,6 +23,8 @@ use crate::{
 /// One service, as its threads see it.
 pub(crate) struct Shared {
     pub(crate) rules: Rules,
+    /// Where sockets connect, without a slash at its end.
+    pub(crate) path: String,
     pub(crate) clock: Clock,
     pub(crate) router: Router,
     pub(crate) services: Arc<Services>,

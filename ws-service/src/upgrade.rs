@@ -35,9 +35,6 @@ use crate::{
     unconfirmed::Permit,
 };
 
-/// Where sockets connect, as every Socket.IO client has it by default.
-pub(crate) const PATH: &str = "/socket.io";
-
 /// Makes the upgrade service of a thread, and is it.
 #[derive(Debug)]
 pub(crate) struct Upgrade<Io> {
@@ -136,7 +133,7 @@ where
 fn judge(shard: &Shard, request: &Request) -> Result<(Bytes, To), Answer> {
     let shared = &*shard.shared;
     let headers = request.headers();
-    if request.path().trim_end_matches('/') != PATH {
+    if request.path().trim_end_matches('/') != shared.path {
         return Err(Answer::NOT_FOUND);
     }
     let open = OpenRequest::parse(request.uri().query().unwrap_or_default())?;

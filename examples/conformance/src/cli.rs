@@ -18,6 +18,10 @@ pub(crate) struct Cli {
     /// The port for Socket.IO, at /socket.io/.
     #[arg(long, default_value_t = 3000)]
     pub(crate) port: u16,
+    /// The port of a bare Engine.IO server, at /engine.io/, which sends back every message: the next
+    /// one by default, 0 for none.
+    #[arg(long)]
+    pub(crate) engine_port: Option<u16>,
     /// The address to listen on.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) address: IpAddr,
@@ -51,6 +55,17 @@ impl Cli {
     /// Where sockets come.
     pub(crate) fn listen(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
+    }
+
+    /// Where bare Engine.IO sessions come, if they do.
+    pub(crate) fn engine_listen(&self) -> Option<SocketAddr> {
+        let port = match self.engine_port {
+            Some(0) => None,
+            Some(port) => Some(port),
+            // After a port that the system chooses, or after the last one, there is no next one.
+            None => self.port.checked_add(1).filter(|_| self.port != 0),
+        };
+        port.map(|port| SocketAddr::new(self.address, port))
     }
 
     /// Time between pings.
@@ -93,9 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_is_on_the_next_port_or_another_or_none() {
+        let port = |args: &[&str]| {
+            let cli = Cli::parse_from([&["conformance"], args].concat());
+            cli.engine_listen().map(|address| address.port())
+        };
+        assert_eq!(port(&["--port", "4000"]), Some(4001));
+        assert_eq!(port(&["--port", "4000", "--engine-port", "7"]), Some(7));
+        assert_eq!(port(&["--engine-port", "0"]), None);
+        assert_eq!(port(&["--port", "0"]), None);
+    }
+
+    #[test]
     fn without_flags_it_is_what_the_suites_expect() {
         let cli = Cli::parse_from(["conformance"]);
         assert_eq!(cli.listen().to_string(), "127.0.0.1:3000");
+        assert_eq!(cli.engine_listen().unwrap().port(), 3001);
         assert_eq!((cli.ping_interval().as_millis(), cli.ping_timeout().as_millis()), (300, 200));
         let limits = cli.limits();
         assert_eq!(limits.max_payload, Limit::At(1_000_000));

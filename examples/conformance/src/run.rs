@@ -7,14 +7,16 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use futures_util::future::try_join;
 use router_core::{
-    backend::Backend,
+    backend::{Backend, memory::MemoryHub},
     config::BusSection,
     keys::{Key, KeyRing},
     node::{Node, NodeSpec},
     ns,
     session::{Confirmer, SessionSettings, Sessions, Site},
 };
+use tokio::sync::watch;
 use ws_service::{Auth, Builder, Origins, WsService};
 
 use crate::{cli::Cli, events, say};
@@ -36,9 +38,37 @@ pub(crate) async fn run(cli: &Cli) -> Result<()> {
         .listen(listen(cli.listen())?)
         .build()?;
     let address = service.handle().local_addr();
+    let engine = engine(cli).await?;
     say(&format!("Socket.IO at http://{address}/socket.io/"));
-    service.run(stopped()).await?;
+    let (tell, stop) = watch::channel(false);
+    actix_web::rt::spawn(async move {
+        stop_signal().await;
+        tell.send_replace(true);
+    });
+    let engine = async {
+        match engine {
+            Some(engine) => engine.run(stopped(stop.clone())).await,
+            None => Ok(()),
+        }
+    };
+    try_join(service.run(stopped(stop.clone())), engine).await?;
     Ok(())
+}
+
+/// The bare Engine.IO server. It has nothing to say to other processes, so its backend is its own.
+async fn engine(cli: &Cli) -> Result<Option<WsService>> {
+    let Some(address) = cli.engine_listen() else { return Ok(None) };
+    let backend = MemoryHub::new().backend();
+    let mut spec = NodeSpec::new(ns("engine").node(cli.nid));
+    spec.limits = Arc::new(cli.limits());
+    let node = Node::start(spec, backend.clone()).await?;
+    let service = builder(cli, node, &backend)?
+        .path("/engine.io")
+        .raw(|message, reply| reply.send(message))
+        .listen(listen(address)?)
+        .build()?;
+    say(&format!("Engine.IO at http://{}/engine.io/", service.handle().local_addr()));
+    Ok(Some(service))
 }
 
 /// What every service of this program has.
@@ -64,7 +94,12 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
         .with_context(|| format!("{address} cannot be listened on; is the port taken?"))
 }
 
-async fn stopped() {
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // The sender is dropped with the process.
+    let _told = stop.wait_for(|stop| *stop).await;
+}
+
+async fn stop_signal() {
     if let Err(error) = launch::stop_signal().await {
         tracing::error!(%error, "signals cannot be heard; stopping");
     }

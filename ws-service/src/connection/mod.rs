@@ -125,7 +125,8 @@ impl Connection {
             partial: early,
             sockets: Vec::new(),
             running: 0,
-            permit: Some(permit),
+            // A bare session is never confirmed, so it waits for nothing.
+            permit: shared.rules.raw.is_none().then_some(permit),
             ending: Ending::No,
             sid: None,
             candidate: None,

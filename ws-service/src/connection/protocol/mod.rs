@@ -25,7 +25,12 @@ use super::{
     frames::Parser,
     timers::Timer,
 };
-use crate::{bounds::Bounds, clock::Moment, nsps::Nsps};
+use crate::{
+    bounds::Bounds,
+    clock::Moment,
+    nsps::Nsps,
+    raw::{EngineMessage, Panicked, RawHandler},
+};
 
 /// What all connections of a service share.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub(crate) struct Rules {
     pub(crate) parser: Parser,
     /// Makes a random id for a new socket; `None` when the system has no randomness.
     pub(crate) new_tid: fn() -> Option<TenantId>,
+    /// Where sessions are bare: no Socket.IO inside them.
+    pub(crate) raw: Option<RawHandler>,
 }
 
 /// The state of one connection.
@@ -134,7 +141,10 @@ impl Protocol {
         match input {
             Input::Opened => {
                 out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_interval));
-                self.await_confirmation(rules, out);
+                // A bare session has nobody to be confirmed.
+                if rules.raw.is_none() {
+                    self.await_confirmation(rules, out);
+                }
             }
             Input::Message(message) => self.message(rules, now, message, out),
             Input::Packet(packet) => self.engine_packet(rules, now, packet, out),
@@ -192,6 +202,9 @@ impl Protocol {
     }
 
     fn binary(&mut self, rules: &Rules, now: Moment, bytes: bytes::Bytes, out: &mut Out) {
+        if let Some(raw) = &rules.raw {
+            return self.raw(raw, EngineMessage::Binary(bytes), out);
+        }
         if self.parser == Parser::Msgpack {
             let bounds = &rules.bounds;
             match socketio::msgpack::decode(&bytes, &bounds.packets, bounds.assembled) {
@@ -209,7 +222,10 @@ impl Protocol {
 
     fn engine_packet(&mut self, rules: &Rules, now: Moment, packet: engine::Packet, out: &mut Out) {
         match packet {
-            engine::Packet::Message(text) => self.engine_message(rules, now, &text, out),
+            engine::Packet::Message(text) => match &rules.raw {
+                Some(raw) => self.raw(raw, EngineMessage::Text(text), out),
+                None => self.engine_message(rules, now, &text, out),
+            },
             engine::Packet::Binary(bytes) => self.binary(rules, now, bytes, out),
             engine::Packet::Pong(_) => {
                 self.pinged = false;
@@ -225,6 +241,18 @@ impl Protocol {
             }
             // They mean something only while a session changes its transport.
             engine::Packet::Upgrade | engine::Packet::Noop => {}
+        }
+    }
+
+    fn raw(&mut self, raw: &RawHandler, message: EngineMessage, out: &mut Out) {
+        match raw.run(message) {
+            Ok((frames, closes)) => {
+                out.extend(frames.into_iter().map(Effect::Send));
+                if closes {
+                    self.end(CloseCode::NORMAL, "", out);
+                }
+            }
+            Err(Panicked) => self.end(CloseCode::INTERNAL, "", out),
         }
     }
 

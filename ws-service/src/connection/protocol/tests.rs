@@ -47,6 +47,7 @@ impl Script {
             node: ns("ws").node(1),
             parser: Parser::default(),
             new_tid,
+            raw: None,
         };
         let protocol = Protocol::new(&rules);
         let mut script = Self { rules, protocol, now: Moment(1) };

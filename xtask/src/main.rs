@@ -10,6 +10,7 @@ mod bench;
 mod ci;
 mod run;
 mod setup;
+mod suites;
 mod test;
 mod tidy;
 
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::test::Part;
+use crate::{suites::Suites, test::Part};
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -52,6 +53,11 @@ enum Task {
     /// Which crate may depend on which, a header in each source file, files of at most 600 lines,
     /// nothing left unfinished, and a living test for each invariant of ARCHITECTURE.md.
     Tidy,
+    /// Run the protocols' public suites, over copies that somebody fetched.
+    ///
+    /// They are not kept here, and not a part of `test`: they need port 3000, and npm packages of
+    /// their own.
+    Suites(Suites),
     /// Build the benchmark in release mode and run it with the arguments that follow.
     Bench {
         /// Passed to the benchmark as they are.
@@ -66,6 +72,7 @@ fn main() -> ExitCode {
         Task::Test { only } => test::command(only),
         Task::Ci => ci::command(),
         Task::Tidy => tidy::command(),
+        Task::Suites(suites) => suites::command(&suites),
         Task::Bench { args } => bench::command(&args),
     };
     match outcome {

@@ -88,7 +88,7 @@ fn test_files(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// Where cargo puts programs: it follows the user's own configuration.
-fn target_dir() -> Result<PathBuf> {
+pub(crate) fn target_dir() -> Result<PathBuf> {
     let metadata = crate::tidy::metadata()?;
     let folder = metadata["target_directory"].as_str().context("no target_directory")?;
     Ok(PathBuf::from(folder))

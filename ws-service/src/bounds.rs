@@ -5,6 +5,8 @@ use std::time::Duration;
 use router_core::limits::{Limit, Limits};
 use wire::{socketio, ws};
 
+use crate::shard::wheel::tick_for;
+
 /// The limits of one service, worked out once at start.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
@@ -30,6 +32,8 @@ pub(crate) struct Bounds {
     pub(crate) request_timeout: Duration,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
+    /// How often timers are looked at.
+    pub(crate) tick: Duration,
 }
 
 impl Bounds {
@@ -64,6 +68,7 @@ impl Bounds {
             request_timeout: limits.request_timeout.get().unwrap_or(Duration::ZERO),
             ping_interval,
             ping_timeout,
+            tick: tick_for(ping_interval.min(ping_timeout)),
         }
     }
 }

@@ -87,19 +87,24 @@ impl Answer {
         text
     }
 
-    /// Writes the response and ends the connection. What the client still sends is read and thrown
-    /// away for a moment: closing a socket with unread bytes would cut the response off.
-    pub(crate) async fn write(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let answered = async {
-            stream.write_all(self.to_text().as_bytes()).await?;
-            stream.shutdown().await?;
-            let mut rest = [0; 512];
-            while stream.read(&mut rest).await? > 0 {}
-            Ok::<_, std::io::Error>(())
-        };
-        // Whether a refused client reads its answer is its own matter.
-        let _answered = tokio::time::timeout(LINGER, answered).await;
+    /// Writes the response and ends the connection.
+    pub(crate) async fn write(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        write_last(stream, self.to_text().as_bytes()).await;
     }
+}
+
+/// Writes the last that is said on a connection, and ends it. What the client still sends is read
+/// and thrown away for a moment: closing a socket with unread bytes would cut the words off.
+pub(crate) async fn write_last(mut stream: impl AsyncRead + AsyncWrite + Unpin, last: &[u8]) {
+    let answered = async {
+        stream.write_all(last).await?;
+        stream.shutdown().await?;
+        let mut rest = [0; 512];
+        while stream.read(&mut rest).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    // Whether a refused client reads its answer is its own matter.
+    let _answered = tokio::time::timeout(LINGER, answered).await;
 }
 
 #[cfg(test)]

@@ -8,13 +8,18 @@ use std::{
 
 use actix_rt::net::TcpStream;
 use actix_tls::accept::rustls_0_23::TlsStream;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wire::{CloseCode, CloseReason, ws};
 
 use super::{
     outbox::{Outbox, SLICES},
     polling::Polling,
 };
-use crate::{clock::Moment, respond::Answer};
+use crate::{
+    clock::Moment,
+    respond::{self, Answer},
+};
 
 /// A socket that was taken over from the HTTP service, or requests that come through it.
 pub(crate) enum Stream {
@@ -82,6 +87,17 @@ impl Stream {
         match self {
             Self::Tcp(stream) => answer.write(stream).await,
             Self::Tls(stream) => answer.write(stream).await,
+            Self::Polling(_) | Self::Gone => {}
+        }
+    }
+
+    /// Answers whoever asked for an upgrade on this socket, and closes it at once.
+    pub(crate) async fn turn_away(self, response: Bytes) {
+        let close = ws::encode::close(CloseCode::NORMAL, &CloseReason::default());
+        let last = [response, close].concat();
+        match self {
+            Self::Tcp(stream) => respond::write_last(stream, &last).await,
+            Self::Tls(stream) => respond::write_last(stream, &last).await,
             Self::Polling(_) | Self::Gone => {}
         }
     }

@@ -13,7 +13,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{Pumped, Shard, wheel::TICK};
+use super::{Pumped, Shard};
 use crate::clock::Moment;
 
 /// The actor of a shard. It has no mailbox of its own: a mailbox's bound is ignored by
@@ -32,7 +32,7 @@ impl Actor for ShardActor {
     type Context = actix::Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let mut wheel = interval(TICK);
+        let mut wheel = interval(self.shard.shared.rules.bounds.tick);
         wheel.set_missed_tick_behavior(MissedTickBehavior::Skip);
         ctx.spawn(Rounds { wheel, quiet: 0, since: None });
     }

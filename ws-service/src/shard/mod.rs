@@ -37,7 +37,7 @@ use self::{
     message::ShardMessage,
     report::{Counts, add},
     table::{LocalSocket, Table},
-    wheel::{ConnectionKey, Wheel, tick_of},
+    wheel::{ConnectionKey, Wheel},
 };
 use crate::{
     clock::{Moment, millis},
@@ -98,7 +98,7 @@ impl Shard {
             population,
             inbound: RefCell::new(inbound),
             table: RefCell::default(),
-            wheel: RefCell::new(Wheel::new(now)),
+            wheel: RefCell::new(Wheel::new(now, shared.rules.bounds.tick)),
             batch: RefCell::default(),
             batches: Cell::default(),
             sessions: RefCell::default(),
@@ -284,11 +284,12 @@ impl Shard {
 
     fn schedule(&self, link: &Link) {
         let Some(next) = link.timers.borrow().next() else { return };
-        let tick = tick_of(next);
+        let mut wheel = self.wheel.borrow_mut();
+        let tick = wheel.tick_of(next);
         let scheduled = link.scheduled.get();
         // Called too early it is entered again; what may not happen is to be called too late.
         if scheduled == 0 || tick < scheduled {
-            link.scheduled.set(self.wheel.borrow_mut().insert(link.key, tick));
+            link.scheduled.set(wheel.insert(link.key, tick));
         }
     }
 
@@ -296,8 +297,11 @@ impl Shard {
     fn turn_wheel(&self) {
         let now = self.read_clock();
         let mut due = Vec::new();
-        self.wheel.borrow_mut().turn(now, &mut due);
-        let this_tick = now.0 / millis(wheel::TICK);
+        let this_tick = {
+            let mut wheel = self.wheel.borrow_mut();
+            wheel.turn(now, &mut due);
+            wheel.now()
+        };
         for key in due {
             let Some(link) = self.table.borrow().link(key).cloned() else { continue };
             if link.scheduled.get() > this_tick {

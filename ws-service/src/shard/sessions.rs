@@ -51,9 +51,11 @@ impl Shard {
                 };
                 match session {
                     None => refuse(stream, OpenError::UnknownSession),
-                    // One that moved already, or is about to.
+                    // One that moved already, or is about to. Its client may take an error for a
+                    // server without WebSockets, so it gets one that is over, as the reference
+                    // server has it.
                     Some(link) if !link.is_polling() || link.upgrading.replace(true) => {
-                        refuse(stream, OpenError::BadRequest);
+                        actix_rt::spawn(stream.turn_away(response));
                     }
                     Some(link) => {
                         let until = self.read_clock().after(PROBE);

@@ -1,17 +1,24 @@
 //! The timers of a shard: one wheel for all its connections, turned a few times a second.
 //!
 //! A timer of the runtime costs some hundred bytes for each connection; a place in the wheel costs
-//! eight. The price is precision: a deadline fires up to one [`TICK`] late.
+//! eight. The price is precision: a deadline fires up to one tick late.
 
 use std::time::Duration;
 
 use crate::clock::{Moment, millis};
 
-/// How often the wheel turns.
-pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// How often a wheel turns at the least and at the most.
+const TICKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 
-/// One turn lasts 51.2 s, longer than a ping interval, so that most deadlines are entered once.
+/// One turn lasts 51.2 s by the longest tick, longer than the usual ping interval, so that most
+/// deadlines are entered once.
 const SLOTS: usize = 512;
+
+/// How often a wheel turns whose shortest usual time is `shortest`: often enough that being late by
+/// a tick changes that time by few percent.
+pub(crate) fn tick_for(shortest: Duration) -> Duration {
+    (shortest / 40).clamp(TICKS[0], TICKS[1])
+}
 
 /// Which connection of a shard.
 pub(crate) type ConnectionKey = u32;
@@ -20,19 +27,27 @@ pub(crate) type ConnectionKey = u32;
 #[derive(Debug)]
 pub(crate) struct Wheel {
     slots: Vec<Vec<ConnectionKey>>,
+    /// Milliseconds of a tick.
+    tick: u64,
     /// The last tick that was turned to.
     now: u64,
 }
 
-/// The tick at which a deadline is over.
-pub(crate) fn tick_of(at: Moment) -> u64 {
-    at.0.div_ceil(millis(TICK))
-}
-
 impl Wheel {
-    /// An empty wheel that stands at `now`.
-    pub(crate) fn new(now: Moment) -> Self {
-        Self { slots: vec![Vec::new(); SLOTS], now: now.0 / millis(TICK) }
+    /// An empty wheel that stands at `now` and turns every `tick`.
+    pub(crate) fn new(now: Moment, tick: Duration) -> Self {
+        let tick = millis(tick).max(1);
+        Self { slots: vec![Vec::new(); SLOTS], tick, now: now.0 / tick }
+    }
+
+    /// The tick at which a deadline is over.
+    pub(crate) fn tick_of(&self, at: Moment) -> u64 {
+        at.0.div_ceil(self.tick)
+    }
+
+    /// The tick that was turned to last.
+    pub(crate) fn now(&self) -> u64 {
+        self.now
     }
 
     /// Enters a connection for `tick`, and returns the tick at which it really comes up: the next
@@ -46,7 +61,7 @@ impl Wheel {
 
     /// Turns the wheel to `now` and moves every connection that it passes into `due`.
     pub(crate) fn turn(&mut self, now: Moment, due: &mut Vec<ConnectionKey>) {
-        let now = now.0 / millis(TICK);
+        let now = now.0 / self.tick;
         // After a long stop one whole turn passes every slot.
         let steps = now.saturating_sub(self.now).min(SLOTS as u64);
         for step in 0..steps {
@@ -69,6 +84,16 @@ mod tests {
         Moment(millis)
     }
 
+    fn wheel(now: u64) -> Wheel {
+        Wheel::new(at(now), TICKS[1])
+    }
+
+    #[test]
+    fn short_times_have_short_ticks() {
+        let tick = |shortest| millis(tick_for(Duration::from_millis(shortest)));
+        assert_eq!([tick(20_000), tick(200), tick(1_000), tick(0)], [100, 5, 25, 5]);
+    }
+
     fn due(wheel: &mut Wheel, now: u64) -> Vec<ConnectionKey> {
         let mut due = Vec::new();
         wheel.turn(at(now), &mut due);
@@ -78,10 +103,10 @@ mod tests {
 
     #[test]
     fn a_deadline_fires_at_the_first_tick_after_it_and_never_before() {
-        let mut wheel = Wheel::new(at(0));
-        wheel.insert(1, tick_of(at(240)));
-        wheel.insert(2, tick_of(at(300)));
-        wheel.insert(3, tick_of(at(301)));
+        let mut wheel = wheel(0);
+        wheel.insert(1, wheel.tick_of(at(240)));
+        wheel.insert(2, wheel.tick_of(at(300)));
+        wheel.insert(3, wheel.tick_of(at(301)));
         assert!(due(&mut wheel, 299).is_empty());
         assert_eq!(due(&mut wheel, 300), [1, 2]);
         assert!(due(&mut wheel, 399).is_empty());
@@ -90,16 +115,16 @@ mod tests {
 
     #[test]
     fn what_is_over_already_fires_at_the_next_turn() {
-        let mut wheel = Wheel::new(at(10_000));
-        wheel.insert(1, tick_of(at(3)));
+        let mut wheel = wheel(10_000);
+        wheel.insert(1, wheel.tick_of(at(3)));
         assert!(due(&mut wheel, 10_099).is_empty());
         assert_eq!(due(&mut wheel, 10_100), [1]);
     }
 
     #[test]
     fn a_far_deadline_comes_up_early_to_be_entered_again() {
-        let mut wheel = Wheel::new(at(0));
-        assert_eq!(wheel.insert(1, tick_of(at(90_000))), SLOTS as u64 - 1);
+        let mut wheel = wheel(0);
+        assert_eq!(wheel.insert(1, wheel.tick_of(at(90_000))), SLOTS as u64 - 1);
         let mut seen = 0;
         for tick in 1..=600 {
             seen += due(&mut wheel, tick * 100).len();
@@ -109,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_long_stop_loses_nobody() {
-        let mut wheel = Wheel::new(at(0));
+        let mut wheel = wheel(0);
         for key in 0..1_000 {
             wheel.insert(key, u64::from(key));
         }

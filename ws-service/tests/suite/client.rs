@@ -69,9 +69,19 @@ impl Client {
         Self::open_on(stream, "").await
     }
 
+    /// The same at another path.
+    pub(crate) async fn open_at(address: SocketAddr, path: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self::opened(stream, &request(path, "")).await
+    }
+
     /// The same on a connected stream, with more header lines.
-    pub(crate) async fn open_on(mut stream: TcpStream, more: &str) -> Self {
-        let (head, buffer) = exchange(&mut stream, request(PATH, more).as_bytes()).await;
+    pub(crate) async fn open_on(stream: TcpStream, more: &str) -> Self {
+        Self::opened(stream, &request(PATH, more)).await
+    }
+
+    async fn opened(mut stream: TcpStream, request: &str) -> Self {
+        let (head, buffer) = exchange(&mut stream, request.as_bytes()).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
         let decoder = ws::client::decoder(DecodeLimits::OFF);
@@ -83,17 +93,12 @@ impl Client {
 
     /// A WebSocket to which the polling session `sid` may move; nothing is said yet.
     pub(crate) async fn candidate(address: SocketAddr, sid: &str) -> Self {
-        Self::try_candidate(address, sid).await.expect("a session that may move")
-    }
-
-    /// The same, where the session may be busy with another.
-    pub(crate) async fn try_candidate(address: SocketAddr, sid: &str) -> Option<Self> {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = request(&format!("{PATH}&sid={sid}"), "");
         let (head, buffer) = exchange(&mut stream, request.as_bytes()).await;
         let decoder = ws::client::decoder(DecodeLimits::OFF);
-        let socket = Self { stream, buffer, decoder, next_id: 0 };
-        head.starts_with("HTTP/1.1 101 ").then_some(socket)
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        Self { stream, buffer, decoder, next_id: 0 }
     }
 
     /// A socket that is confirmed by a token in its CONNECT.

@@ -21,6 +21,7 @@ mod msgpack;
 mod polling;
 mod race;
 mod rooms;
+mod raw;
 mod support;
 mod tls;
 mod upgrade;

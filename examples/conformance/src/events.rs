@@ -1,73 +1,65 @@
-//! What the program does with each event.
+//! What the program does with each event, the same in every namespace.
 
 use router_core::{
-    Args, Bus, Observers, Payload, RouteError, Routes, ns,
-    socket::{EmitError, LocalSockets, Socket},
+    Args, Payload, RouteError, Routes,
+    socket::{Io, Socket},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-/// What clients may emit. The same in every namespace.
+/// What clients may emit.
 pub(crate) fn routes(cfg: &mut Routes) {
     cfg.root()
+        .on("message", message)
         .on("message-with-ack", back)
         .on("echo", back)
+        .on("join", join)
+        .on("leave", leave)
+        .on("to-room", to_room)
         .on("to-all", to_all)
         .on("bcast", bcast)
         .on("kick", kick);
 }
 
-/// What nodes tell each other.
-pub(crate) fn observers(cfg: &mut Observers) {
-    cfg.observer("conformance").on_broadcast("said", said);
+/// `message`: the arguments come back in an event.
+async fn message(socket: Socket, args: Args) -> Result<(), RouteError> {
+    Ok(socket.emit_args("message-back", args).await?)
 }
 
-/// An event for everyone in a namespace.
-#[derive(Debug, Serialize, Deserialize)]
-struct Said {
-    nsp: String,
-    event: String,
-    body: Box<RawValue>,
-}
-
-/// `message-with-ack`, `echo`: the acknowledgement has what came.
+/// `message-with-ack`, `echo`: the arguments come back in the acknowledgement.
 async fn back(args: Args) -> Args {
     args
 }
 
-/// `to-all`: `all-msg` to everyone in the namespace on every node.
-async fn to_all(
-    bus: Bus,
+/// `join`: answered with the room when whatever is said there reaches the socket.
+async fn join(socket: Socket, Payload(room): Payload<String>) -> Result<String, RouteError> {
+    socket.join(&*room).await?;
+    Ok(room)
+}
+
+/// `leave`: answered with the room when nothing said there reaches the socket any more.
+async fn leave(socket: Socket, Payload(room): Payload<String>) -> String {
+    socket.leave(&*room).await;
+    room
+}
+
+/// `to-room`: `room-msg` with room and body to everyone on the room but the sender.
+async fn to_room(
     socket: Socket,
-    Payload(body): Payload<Box<RawValue>>,
+    Payload(room): Payload<String>,
+    args: Args,
 ) -> Result<&'static str, RouteError> {
-    tell(&bus, &socket, "all-msg", body).await?;
+    socket.to(&*room).emit_args("room-msg", args).await?;
+    Ok("ok")
+}
+
+/// `to-all`: `all-msg` to everyone in the namespace on every node.
+async fn to_all(io: Io, args: Args) -> Result<&'static str, RouteError> {
+    io.emit_args("all-msg", args).await?;
     Ok("ok")
 }
 
 /// `bcast`: `msg` to everyone in the namespace on every node.
-async fn bcast(
-    bus: Bus,
-    socket: Socket,
-    Payload(body): Payload<Box<RawValue>>,
-) -> Result<(), RouteError> {
-    tell(&bus, &socket, "msg", body).await
-}
-
-async fn tell(
-    bus: &Bus,
-    socket: &Socket,
-    event: &str,
-    body: Box<RawValue>,
-) -> Result<(), RouteError> {
-    let said = Said { nsp: socket.nsp().to_owned(), event: event.to_owned(), body };
-    bus.broadcast(ns("ws"), "conformance.said", &said).await?;
-    Ok(())
-}
-
-/// `conformance.said`: passes it on to the sockets of this node.
-async fn said(sockets: LocalSockets, Payload(said): Payload<Said>) -> Result<(), EmitError> {
-    sockets.of(said.nsp).emit(&said.event, &said.body).await
+async fn bcast(io: Io, args: Args) -> Result<(), RouteError> {
+    Ok(io.emit_args("msg", args).await?)
 }
 
 /// `kick`: disconnects the namespace.

@@ -34,7 +34,6 @@ pub(crate) async fn run(cli: &Cli) -> Result<()> {
         .nsp("/", Auth::Open)
         .nsp("/custom", Auth::Open)
         .routes(events::routes)
-        .observers(events::observers)
         .listen(listen(cli.listen())?)
         .build()?;
     let address = service.handle().local_addr();

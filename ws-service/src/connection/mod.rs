@@ -232,7 +232,11 @@ impl Connection {
                 // Times go on from when this one was due, not from when the wheel came round;
                 // unless all of the thread stood still.
                 let late = self.shard.now().since(due);
-                let since = if late > self.shard.shared.rules.bounds.tick * 2 { self.shard.now() } else { due };
+                let since = if late > self.shard.shared.rules.bounds.tick * 2 {
+                    self.shard.now()
+                } else {
+                    due
+                };
                 self.step_since(Input::Timer(timer), since);
             }
         }

@@ -8,6 +8,7 @@
 
 mod bench;
 mod ci;
+mod python;
 mod run;
 mod setup;
 mod suites;
@@ -32,8 +33,8 @@ struct Cli {
 enum Task {
     /// Install what the tests need and is missing (quick when all is there).
     ///
-    /// redis-server and chromium as Debian packages, the rustfmt and clippy components, and the
-    /// npm packages of client/ and tests/. Node 20 or later with npm must be there. Only on Debian
+    /// redis-server and chromium as Debian packages, the rustfmt and clippy components, the npm
+    /// packages of client/ and tests/, and the Python packages of tests/python. Node 20 or later with npm must be there. Only on Debian
     /// and as root are system packages installed; elsewhere the command prints what to install
     /// and stops.
     Setup,

@@ -6,7 +6,10 @@ use std::{env, fs};
 use anyhow::{Context as _, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::run::{Step, root};
+use crate::{
+    python,
+    run::{Step, root},
+};
 
 /// The release that was tried here; a newer one is a change like any other.
 const CARGO_DENY: &str = "0.20.2";
@@ -41,6 +44,7 @@ pub(crate) fn ensure(wanted: Wanted) -> Result<()> {
     for folder in ["client", "tests"] {
         npm_packages(folder)?;
     }
+    python::packages(&shell)?;
     if wanted == Wanted::Ci {
         cargo_deny(&shell)?;
     }
@@ -92,7 +96,8 @@ fn install(packages: &[&str]) -> Result<()> {
 
 /// The packages whose programs are not there.
 fn missing() -> Vec<&'static str> {
-    PROGRAMS.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect()
+    let programs = PROGRAMS.iter().filter(|(program, _)| !there(program));
+    programs.map(|(_, package)| *package).chain(python::missing()).collect()
 }
 
 /// Whether a program is on the path. `CHROMIUM` names a browser that is not.

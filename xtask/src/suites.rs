@@ -70,10 +70,8 @@ fn run_all(
             crate::test::target_dir()?.join("release/conformance")
         }
     };
-    let asked = [
-        ("socket.io", &suites.sio, [PORT, 0]),
-        ("engine.io", &suites.eio, [OTHER_PORT, PORT]),
-    ];
+    let asked =
+        [("socket.io", &suites.sio, [PORT, 0]), ("engine.io", &suites.eio, [OTHER_PORT, PORT])];
     for (name, folder, ports) in asked {
         let Some(folder) = folder else { continue };
         progress.task(name, &repeat(name, folder), || {

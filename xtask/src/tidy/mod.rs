@@ -68,7 +68,8 @@ fn sources() -> Result<Vec<Source>> {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if entry.file_type()?.is_dir() {
-                if !matches!(&*name, ".git" | "target" | "node_modules" | "artifacts") {
+                let foreign = [".git", "target", "node_modules", ".venv", "artifacts"];
+                if !foreign.contains(&&*name) {
                     folders.push(entry.path());
                 }
             } else if let Some(source) = read(&entry.path()) {

@@ -143,6 +143,8 @@ macro_rules! limits {
                 self.nsps_per_connection = Limit::Off;
                 self.rooms_per_socket = Limit::Off;
                 self.pending_acks = Limit::Off;
+                self.peer_requests = Limit::Off;
+                self.peer_tunnels = Limit::Off;
                 self
             }
         }
@@ -202,6 +204,12 @@ limits! {
     /// Messages that wait for one shard thread. At it, senders of this node wait, and emits of other
     /// nodes are dropped. 4,096.
     shard_queue: u64 = 4_096;
+    /// Polls and posts that this node passed to one other node and that are not answered yet. Beyond
+    /// it: 503 with Retry-After. 2,000.
+    peer_requests: u64 = 2_000;
+    /// WebSockets that came to this node though another has their session, and are passed to it.
+    /// Beyond it: 503 with Retry-After. 20,000.
+    peer_tunnels: u64 = 20_000;
     /// Messages from the bus that wait for one observer. Beyond it broadcasts are dropped and
     /// transmits answered with `overloaded`. 1,024.
     observer_queue: u64 = 1_024;

@@ -110,6 +110,12 @@ metrics! {
     link_reconnects;
     /// Times that the node's lease was lost
     leases_lost;
+    /// Polls and posts passed to the node that has their session
+    peer_requests;
+    /// Requests and WebSockets for another node that could not be passed to it
+    peer_failed;
+    /// Seals of other nodes that were not believed
+    peer_seals_refused;
     gauges:
     /// Connections that are open
     connections;
@@ -121,6 +127,8 @@ metrics! {
     unconfirmed;
     /// Bytes that wait in all outboxes
     outbox_bytes;
+    /// WebSockets that are passed to the node that has their session
+    peer_tunnels;
     /// 1 while the node is ready
     ready;
 }

@@ -12,6 +12,7 @@ use router_core::{
     Observers, Routes, TenantId,
     handler::{DataMap, Services},
     id::random_text,
+    keys::KeyRing,
     limits::Limits,
     node::Node,
     observer::ObserverSet,
@@ -31,6 +32,7 @@ use crate::{
     memory::{self, Waiting},
     nsps::{Auth, Nsps},
     origins::Origins,
+    peer::Peers,
     proxies::TrustedProxy,
     raw::{EngineMessage, EngineReply, RawHandler},
     service::WsService,
@@ -59,6 +61,7 @@ pub struct Builder {
     parser: Parser,
     origins: Origins,
     proxies: Vec<TrustedProxy>,
+    peers: Option<Arc<KeyRing>>,
     limits: Option<Arc<Limits>>,
     memory: Option<u64>,
     path: String,
@@ -94,6 +97,9 @@ pub enum BuildError {
     /// The listener is of no use.
     #[error("the listener cannot be used")]
     Listener(#[source] io::Error),
+    /// [`Builder::peers`] and [`Builder::tls`]: the other nodes would have to speak TLS to this one.
+    #[error("a node that ends TLS itself cannot be passed requests by others; let a proxy end it")]
+    PeersOverTls,
     /// The node's inbox was taken by somebody else, so that no observer would ever hear anything.
     #[error("the inbox of the node was taken already")]
     NoInbox,
@@ -111,6 +117,7 @@ impl Builder {
             parser: Parser::default(),
             origins: Origins::default(),
             proxies: Vec::new(),
+            peers: None,
             limits: None,
             memory: memory::limit(),
             path: PATH.to_owned(),
@@ -164,6 +171,18 @@ impl Builder {
     /// The proxies whose `X-Forwarded-For` is believed. By default none.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = TrustedProxy>) -> Self {
         self.proxies = proxies.into_iter().collect();
+        self
+    }
+
+    /// Passes requests for sessions of other nodes of the namespace to these, so that no proxy needs
+    /// sticky sessions. By default they are answered with "Session ID unknown".
+    ///
+    /// All nodes need the same keys, and each must say in
+    /// [`NodeSpec::advertise`](router_core::node::NodeSpec::advertise) where the others reach its
+    /// listener. The address need not be, and better is not, one that clients can reach. What
+    /// goes between nodes is plain HTTP, so that it does not go together with [`tls`](Self::tls).
+    pub fn peers(mut self, keys: impl Into<Arc<KeyRing>>) -> Self {
+        self.peers = Some(keys.into());
         self
     }
 
@@ -267,6 +286,9 @@ impl Builder {
     pub fn build(self) -> Result<WsService, BuildError> {
         let socket = self.socket.ok_or(BuildError::NoListener)?;
         let address = socket.local_addr().map_err(BuildError::Listener)?;
+        if self.peers.is_some() && self.tls.is_some() {
+            return Err(BuildError::PeersOverTls);
+        }
         let limits = self.limits.unwrap_or_else(|| Arc::clone(self.node.limits()));
         let (nsps, names) = nsps(self.nsps)?;
         let router = Router::new(Routes::build(self.routes)?, &limits)?;
@@ -279,6 +301,9 @@ impl Builder {
         let hub = Arc::new(Hub::new(names, self.parser, self.node.bus().clone()));
         let dyn_hub: Arc<dyn SocketHub> = Arc::clone(&hub) as _;
         self.node.bus().attach_sockets(&dyn_hub);
+        let heartbeat = self.ping_interval + self.ping_timeout;
+        let peers =
+            self.peers.map(|keys| Arc::new(Peers::new(&self.node, &keys, &limits, heartbeat)));
         let services = Arc::new(Services {
             bus: self.node.bus().clone(),
             sessions: self.confirmer.sessions().clone(),
@@ -305,6 +330,7 @@ impl Builder {
             readiness: self.node.readiness(),
             origins: self.origins,
             proxies: self.proxies,
+            peers,
             unconfirmed: Unconfirmed::new(&limits, metrics),
             waiting: Waiting::new(limits.outbox_total_percent.get(), self.memory),
             drain: Drain::new(self.drain_window),

@@ -28,6 +28,18 @@ pub(crate) struct Drain {
     connections: AtomicUsize,
     /// Told when the last connection went.
     emptied: Notify,
+    /// Told when the drain begins.
+    begun: Notify,
+}
+
+/// Something that the drain waits for.
+#[derive(Debug)]
+pub(crate) struct Passing<'a>(&'a Drain);
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 impl Drain {
@@ -39,6 +51,7 @@ impl Drain {
             ends: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
+            begun: Notify::new(),
         }
     }
 
@@ -51,11 +64,22 @@ impl Drain {
     pub(crate) fn begin(&self, now: Moment) {
         self.ends.store(now.after(self.window).0, Ordering::Relaxed);
         self.draining.store(true, Ordering::Release);
+        self.begun.notify_waiters();
     }
 
     /// Whether the node goes away.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Waits until the node goes away.
+    pub(crate) async fn begun(&self) {
+        let mut begun = std::pin::pin!(self.begun.notified());
+        // Listens before it looks, so that nothing is missed in between.
+        begun.as_mut().enable();
+        if !self.is_draining() {
+            begun.await;
+        }
     }
 
     /// How long handlers may still run at `now`: until a little before the end of the window, so
@@ -81,6 +105,12 @@ impl Drain {
         if self.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.emptied.notify_waiters();
         }
+    }
+
+    /// A connection that goes when the guard does.
+    pub(crate) fn guard(&self) -> Passing<'_> {
+        self.enter();
+        Passing(self)
     }
 
     /// How many connections are open.
@@ -116,6 +146,17 @@ mod tests {
         assert_eq!(drain.within(Moment(6_000)), Duration::from_secs(14));
         assert_eq!(drain.within(Moment(60_000)), Duration::ZERO);
         assert!((0..100).all(|_| drain.after_ms() <= AFTER_MAX_MS));
+    }
+
+    #[tokio::test]
+    async fn the_begin_is_waited_for_and_not_missed_later() {
+        let drain = Drain::new(Duration::from_secs(1));
+        let wait = drain.begun();
+        tokio::pin!(wait);
+        assert!(futures_util::poll!(wait.as_mut()).is_pending());
+        drain.begin(Moment(1));
+        wait.await;
+        drain.begun().await;
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | a TCP connection is accepted, its HTTP request read | `listener` |
 //! | the request to upgrade is judged, the socket taken over | `upgrade` |
+//! | a request for a session of another node is passed to it | `peer` |
 //! | bytes become messages, messages go into the protocol | `connection::receive`, `connection::protocol` |
 //! | an event finds its handler, the handler its acknowledgement | `connection::dispatch` |
 //! | an event for many sockets is encoded once, one message to each thread | `hub` |
@@ -29,6 +30,7 @@ mod listener;
 mod memory;
 mod nsps;
 mod origins;
+mod peer;
 mod polling;
 mod proxies;
 mod raw;

@@ -16,7 +16,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use crate::{polling, shard::Shard, shared::Shared, upgrade::Upgrade};
+use crate::{peer::forward::Forwarder, polling, shard::Shard, shared::Shared, upgrade::Upgrade};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -123,6 +123,7 @@ fn app(
     App::new()
         .app_data(web::Data::from(Arc::clone(&shard.shared)))
         .app_data(shard)
+        .app_data(Forwarder::new())
         // First, so that a program may put a page of its own at `/`.
         .configure(|cfg| http.iter().for_each(|configure| configure(cfg)))
         .route("/", web::get().to(banner))

@@ -21,13 +21,18 @@ use wire::engine::{Action, OpenError, OpenRequest};
 use crate::{
     connection::Connection,
     origins::Origins,
+    peer::{
+        Peers, Place,
+        forward::{Forwarder, TOO_LARGE},
+        place,
+    },
     respond::Answer,
     shard::{
         Shard,
         message::{Body, Request},
     },
     sid::Sid,
-    upgrade::{joined, own_sid, welcome},
+    upgrade::{address, joined, welcome},
 };
 
 /// How long a browser may keep the answer to its preflight, in seconds.
@@ -64,11 +69,40 @@ async fn answer(shard: &Rc<Shard>, request: &HttpRequest, payload: web::Payload)
         Ok(Action::Upgrade(_)) => return error(OpenError::BadRequest.into()),
         Err(wrong) => return error(wrong.into()),
     };
-    match own_sid(&shard.shared, sid) {
-        Ok(sid) if is_poll => poll(shard, sid).await,
-        Ok(sid) => post(shard, sid, request, payload).await,
+    match place(&shard.shared, sid, request.method(), request.uri(), request.headers()) {
+        Ok(Place::Here(sid)) if is_poll => poll(shard, sid).await,
+        Ok(Place::Here(sid)) => post(shard, sid, request, payload).await,
+        Ok(Place::There(sid, peers)) => {
+            let body = if is_poll { None } else { Some(read(shard, request, payload).await) };
+            pass(shard, &sid, &peers, request, body).await
+        }
         Err(wrong) => error(wrong.into()),
     }
+}
+
+/// Lets the node answer that has the session.
+async fn pass(
+    shard: &Shard,
+    sid: &Sid,
+    peers: &Peers,
+    request: &HttpRequest,
+    body: Option<Body>,
+) -> HttpResponse {
+    let Some(forwarder) = request.app_data::<Forwarder>() else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    // The drain waits for it as for a socket.
+    let _passing = shard.shared.drain.guard();
+    let client = address(&shard.shared, request.peer_addr(), request.headers());
+    let too_large = matches!(body, Some(Body::TooLarge));
+    let mut response = match forwarder.pass(peers, sid, client, request, body).await {
+        Ok(response) => response,
+        Err(refusal) => error(refusal),
+    };
+    if too_large {
+        response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
+    }
+    response
 }
 
 /// Opens a session on this thread.
@@ -132,7 +166,8 @@ async fn read(shard: &Shard, request: &HttpRequest, mut payload: web::Payload) -
     let most = bounds.frames.max_payload;
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > most) {
+    let is_declared = request.headers().contains_key(TOO_LARGE);
+    if is_declared || length.is_some_and(|length| length > most) {
         return Body::TooLarge;
     }
     let whole = async {

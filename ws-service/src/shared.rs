@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock::Clock, connection::protocol::Rules, drain::Drain, hub::Hub, memory::Waiting,
-    origins::Origins, proxies::TrustedProxy, unconfirmed::Unconfirmed,
+    origins::Origins, peer::Peers, proxies::TrustedProxy, unconfirmed::Unconfirmed,
 };
 
 /// One service, as its threads see it.
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) readiness: watch::Receiver<Readiness>,
     pub(crate) origins: Origins,
     pub(crate) proxies: Vec<TrustedProxy>,
+    /// What is needed to pass requests to other nodes, if they are to be.
+    pub(crate) peers: Option<Arc<Peers>>,
     pub(crate) unconfirmed: Arc<Unconfirmed>,
     pub(crate) waiting: Waiting,
     pub(crate) drain: Drain,

@@ -11,6 +11,7 @@ use std::{
     marker::PhantomData,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -27,6 +28,7 @@ use wire::{
 
 use crate::{
     connection::{Connection, stream::Stream},
+    peer::{Peers, Place, place, tunnel},
     proxies::client_address,
     respond::Answer,
     shard::{Shard, message},
@@ -105,6 +107,20 @@ where
                 }
                 let (sid, permit) = match to {
                     To::New(sid, permit) => (sid, permit),
+                    To::Elsewhere(sid, client, peers) => {
+                        let shared = Arc::clone(&self.shard.shared);
+                        let to = (sid, client);
+                        // A task of its own, so that the HTTP service's buffers are freed.
+                        actix_rt::spawn(tunnel::serve(
+                            shared,
+                            peers,
+                            to,
+                            request,
+                            stream,
+                            parts.read_buf,
+                        ));
+                        return Box::pin(ready(Ok(())));
+                    }
                     To::Session(sid) => {
                         return Box::pin(join(
                             Rc::clone(&self.shard),
@@ -152,7 +168,12 @@ fn judge(shard: &Shard, request: &Request) -> Result<(Bytes, To), Answer> {
         return Err(OpenError::Forbidden.into());
     }
     let to = match open.sid {
-        Some(sid) => To::Session(own_sid(shared, sid)?),
+        Some(sid) => match place(shared, sid, request.method(), request.uri(), headers)? {
+            Place::Here(sid) => To::Session(sid),
+            Place::There(sid, peers) => {
+                To::Elsewhere(sid, address(shared, request.peer_addr(), headers), peers)
+            }
+        },
         None => {
             let sid = shard.new_sid().ok_or(Answer::UNAVAILABLE)?;
             To::New(sid, welcome(shared, request.peer_addr(), headers)?)
@@ -167,6 +188,8 @@ enum To {
     New(Sid, Permit),
     /// One that polls until now.
     Session(Sid),
+    /// One that another node has; and whose WebSocket it is.
+    Elsewhere(Sid, IpAddr, Arc<Peers>),
 }
 
 /// Hands a WebSocket to the session that may move to it.
@@ -191,15 +214,6 @@ async fn join(
     Ok(())
 }
 
-/// The id of a session that may be on this node.
-///
-/// # Errors
-/// [`OpenError::UnknownSession`] for what is no id, or another node's, or of a former life.
-pub(crate) fn own_sid(shared: &Shared, text: &str) -> Result<Sid, OpenError> {
-    let own = |sid: &Sid| sid.nid == shared.rules.node.nid && sid.incarnation == shared.life();
-    Sid::parse(text).filter(own).ok_or(OpenError::UnknownSession)
-}
-
 /// Whether there is room for a new session; its place among the unconfirmed.
 pub(crate) fn welcome(
     shared: &Shared,
@@ -220,7 +234,8 @@ pub(crate) fn welcome(
     })
 }
 
-fn address(shared: &Shared, peer: Option<SocketAddr>, headers: &HeaderMap) -> IpAddr {
+/// The client's address, as far as it can be known.
+pub(crate) fn address(shared: &Shared, peer: Option<SocketAddr>, headers: &HeaderMap) -> IpAddr {
     // A peer that is gone already has no address; it counts as one.
     let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
     let forwarded: Vec<&str> =

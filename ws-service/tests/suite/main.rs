@@ -18,6 +18,7 @@ mod events;
 mod http;
 mod http_client;
 mod msgpack;
+mod peers;
 mod polling;
 mod race;
 mod raw;

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -30,6 +30,7 @@ use crate::client::{Client, DEADLINE};
 /// One backend, and the keys that its nodes share.
 pub(crate) struct Cluster {
     pub(crate) hub: MemoryHub,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) confirmer: Confirmer,
 }
 
@@ -65,8 +66,9 @@ impl Cluster {
         let hub = MemoryHub::new();
         let backend = hub.backend();
         let sessions = Sessions::new(backend.records, Site::main(), settings);
-        let keys = KeyRing::new(Key::random("test").unwrap(), None).unwrap();
-        Self { hub, confirmer: Confirmer::new(sessions, backend.tokens, Arc::new(keys)) }
+        let keys = Arc::new(KeyRing::new(Key::random("test").unwrap(), None).unwrap());
+        let confirmer = Confirmer::new(sessions, backend.tokens, Arc::clone(&keys));
+        Self { hub, keys, confirmer }
     }
 
     /// A node with the limits of its own and the test modules.
@@ -76,7 +78,9 @@ impl Cluster {
         limits: Limits,
         configure: impl FnOnce(Builder) -> Builder,
     ) -> Server {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut spec = NodeSpec::new(ns("ws").node(nid));
+        spec.advertise = Some(socket.local_addr().unwrap().to_string().into());
         spec.limits = Arc::new(limits);
         let metrics = Arc::clone(&spec.metrics);
         let node = Node::start(spec, self.hub.backend()).await.unwrap();
@@ -86,8 +90,7 @@ impl Cluster {
             .observers(observers)
             .data(notes.clone())
             .workers(2)
-            .bind("127.0.0.1:0")
-            .unwrap();
+            .listen(socket);
         let service = configure(builder).build().unwrap();
         let handle = service.handle();
         let task = tokio::spawn(service.run(std::future::pending()));

@@ -159,7 +159,9 @@ async fn a_websocket_that_comes_to_another_node_is_the_sessions_own() {
         assert_eq!(other.metrics.peer_tunnels.get(), 1);
         assert_eq!((owner.handle.hub().count(), other.handle.hub().count()), (1, 0));
         // As on the owner itself, its id is of no use any more.
-        assert!(refused(&other, &poller.sid).await.1.contains(r#""code":3"#));
+        poller.poll().await.refused(400, 3);
+        let second = Client::candidate(other.addr(), &poller.sid).await;
+        assert_eq!(soon(second.ended()).await.code, Some(1000));
         drop(socket);
         eventually("the socket is gone", async || owner.handle.hub().count() == 0).await;
         eventually("so is the tunnel", async || other.metrics.peer_tunnels.get() == 0).await;

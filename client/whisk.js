@@ -22,7 +22,7 @@
 export const version = "0.1.0";
 
 /** Emits that wait for a confirmed connection; one more is refused as `buffer_full`. */
-const QUEUE_MAX = 256;
+const QUEUE_MAX = 128; // below the server's burst of 200, so that a flush is not refused
 /** Acknowledgements awaited at once; one more is refused as `buffer_full`. */
 const PENDING_ACKS_MAX = 1024;
 /** Bytes that the transport may hold unsent before emits are refused as `buffer_full`. */
@@ -600,6 +600,8 @@ class Link {
   sid = null;
   /** Events may be sent: the session is confirmed and the server did not say good-bye. */
   live = false;
+  /** The server is about to close and takes nothing new. */
+  leaving = false;
   /** Engine.IO's handshake. */
   handshake = null;
   /** The server sent DISCONNECT: it wants this client to stay away. */
@@ -632,7 +634,7 @@ class Link {
   }
 
   get writable() {
-    return this.live && this.#ws.readyState === 1;
+    return this.live && !this.leaving && this.#ws.readyState === 1;
   }
 
   get unsentBytes() {
@@ -862,7 +864,7 @@ export class Client {
   }
 
   /**
-   * Sends an event, at most once. While away, up to 256 wait and leave in order after confirmation.
+   * Sends an event, at most once. While away, up to 128 wait and leave in order after confirmation.
    * @returns {boolean} whether it was sent or waits; if not, the event `error` says why
    *   (`buffer_full`, `payload_too_large`, `not_serializable`, `closed`)
    */
@@ -1334,6 +1336,8 @@ export class Client {
       case "whisk.reconnect": {
         const afterMs = own(payload, "after_ms");
         if (isMillis(afterMs)) this.#drainMs = afterMs;
+        // The server takes nothing new on this link; what is emitted now waits for the next one.
+        link.leaving = true;
         break;
       }
     }

@@ -110,6 +110,19 @@ test("a drain is honoured instead of the back-off, once", async () => {
   assert.equal(r.of("reconnecting")[1].delayMs, 500);
 });
 
+test("what is emitted between a drain and its close waits for the next connection", async () => {
+  const r = rig();
+  const leaving = await r.confirmed();
+  leaving.event("whisk.reconnect", { after_ms: 100 });
+  const before = leaving.sent.length;
+  assert.equal(r.client.emit("n", 1), true);
+  assert.equal(leaving.sent.length, before);
+  leaving.drop(1012);
+  r.clock.advance(100);
+  const next = (await r.socket(1)).confirm();
+  await until(() => next.sent.includes('42["n",1]'));
+});
+
 test("a drain's delay that is none is ignored, and a huge one is bounded", async () => {
   for (const [afterMs, want] of [
     [-1, 250],

@@ -1,9 +1,9 @@
 //! The ws-service: it holds sockets, as actors.
 //!
 //! A [`WsService`] is put together by its [builder](WsService::builder) and runs until it is told to
-//! stop. Its sockets speak Socket.IO 5 over Engine.IO 4 on WebSockets. What they emit goes to the
-//! routes of [`router_core`]; what other processes say comes to its observers, which relay it to the
-//! sockets of the node.
+//! stop. Its sockets speak Socket.IO 5 over Engine.IO 4, on WebSockets and by long-polling. What they
+//! emit goes to the routes of [`router_core`]; what other processes say comes to its observers, which
+//! relay it to the sockets of the node.
 //!
 //! How a message travels:
 //!
@@ -12,6 +12,8 @@
 //! | a TCP connection is accepted, its HTTP request read | `listener` |
 //! | the request to upgrade is judged, the socket taken over | `upgrade` |
 //! | a request for a session of another node is passed to it | `peer` |
+//! | a poll or post finds the shard of its session | `polling`, `shard::sessions` |
+//! | a polling session is served, and moves to a WebSocket | `connection::polled`, `probe` |
 //! | bytes become messages, messages go into the protocol | `connection::receive`, `connection::protocol` |
 //! | an event finds its handler, the handler its acknowledgement | `connection::dispatch` |
 //! | an event for many sockets is encoded once, one message to each thread | `hub` |
@@ -30,6 +32,7 @@ mod listener;
 mod memory;
 mod nsps;
 mod origins;
+mod patience;
 mod peer;
 mod polling;
 mod proxies;

@@ -16,7 +16,9 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use crate::{peer::forward::Forwarder, polling, shard::Shard, shared::Shared, upgrade::Upgrade};
+use crate::{
+    patience, peer::forward::Forwarder, polling, shard::Shard, shared::Shared, upgrade::Upgrade,
+};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -69,10 +71,13 @@ fn plain(
     server.listen("whisk-ws", socket, move || {
         let shard = begin(&shared);
         let app = app(Rc::clone(&shard), Arc::clone(&http));
+        // As long as the answer to a ping may take.
+        let patience = shared.rules.bounds.ping_timeout;
         HttpService::build()
             .client_request_timeout(shared.rules.bounds.request_timeout)
             // A client that is gone while its poll waits is seen at once.
             .h1_allow_half_closed(false)
+            .on_connect_ext(move |tcp: &TcpStream, _: &mut _| patience::bound(tcp, Some(patience)))
             .upgrade(Upgrade::<TcpStream>::new(shard))
             .h1(map_config(app, |()| AppConfig::default()))
             .tcp()
@@ -89,10 +94,15 @@ fn secure(
     server.listen("whisk-ws", socket, move || {
         let shard = begin(&shared);
         let app = app(Rc::clone(&shard), Arc::clone(&http));
+        // As long as the answer to a ping may take.
+        let patience = shared.rules.bounds.ping_timeout;
         HttpService::build()
             .client_request_timeout(shared.rules.bounds.request_timeout)
             // A client that is gone while its poll waits is seen at once.
             .h1_allow_half_closed(false)
+            .on_connect_ext(move |tls: &TlsStream<TcpStream>, _: &mut _| {
+                patience::bound(tls.get_ref().0, Some(patience));
+            })
             .upgrade(Upgrade::<TlsStream<TcpStream>>::new(shard))
             .h1(map_config(app, |()| AppConfig::default()))
             .rustls_0_23(tls.clone())

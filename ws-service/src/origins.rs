@@ -37,7 +37,9 @@ impl Origins {
         Self { listed: Some(listed), without: true }
     }
 
-    /// Refuses also requests without an `Origin`, which no browser sends.
+    /// Refuses also requests without an `Origin`. A browser sends it with every WebSocket and every
+    /// request to another origin, but not with the polls of a page of the same origin: such pages
+    /// then need WebSockets from the start.
     #[must_use]
     pub fn require_origin(mut self) -> Self {
         self.without = false;

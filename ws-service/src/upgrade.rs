@@ -102,6 +102,7 @@ where
         match judge(&self.shard, &request) {
             Ok((response, to)) => {
                 let stream: Stream = parts.io.into();
+                stream.be_patient();
                 if let Err(error) = stream.set_nodelay() {
                     tracing::debug!(%error, "a socket's delay stays on");
                 }

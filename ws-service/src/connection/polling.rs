@@ -15,7 +15,7 @@ pub(crate) type Reply = oneshot::Sender<Result<Bytes, OpenError>>;
 
 /// Bytes of frames after which an answer takes no further one, so that a client which is behind
 /// shows its progress by asking again.
-const ANSWER: usize = 256 * 1024;
+const ANSWER: usize = 64 * 1024;
 
 /// The body that lets a request go with nothing.
 const NOOP: Bytes = Bytes::from_static(b"6");

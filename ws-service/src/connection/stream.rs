@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
+    patience,
     respond::{self, Answer},
 };
 
@@ -108,6 +109,13 @@ impl Stream {
             Self::Tcp(stream) => stream.into_std().map(Traveller::Tcp),
             Self::Tls(stream) => Ok(Traveller::Tls(stream)),
             Self::Polling(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The outbox decides from now on when a peer is too slow.
+    pub(crate) fn be_patient(&self) {
+        if let Some(stream) = self.tcp() {
+            patience::bound(stream, None);
         }
     }
 

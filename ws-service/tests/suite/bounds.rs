@@ -28,7 +28,7 @@ async fn small_reader(cluster: &Cluster, server: &Server) -> (Client, TenantId) 
 }
 
 /// Whether the kernel still has the server's end of the connection from `peer` (`/proc/net/tcp`).
-fn kernel_has(server: SocketAddr, peer: SocketAddr) -> bool {
+pub(crate) fn kernel_has(server: SocketAddr, peer: SocketAddr) -> bool {
     let (local, remote) = (format!(":{:04X}", server.port()), format!(":{:04X}", peer.port()));
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     table.lines().skip(1).any(|line| {

@@ -158,8 +158,8 @@ async fn a_client_is_asked_and_its_answer_is_the_acknowledgement() {
     };
 
     let answer = asked(10_000);
-    socket.emit("after", &1).await.unwrap();
     assert_eq!(client.text().await, r#"421["double",21]"#);
+    socket.emit("after", &1).await.unwrap();
     assert_eq!(client.text().await, r#"42["after",1]"#);
     // Of another nsp, of no question, of the session's own: nobody is meant.
     for stray in ["439[1]", "430[1]", "43/x,1[1]"] {

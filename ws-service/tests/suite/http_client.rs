@@ -29,6 +29,10 @@ impl Http {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::on(stream)
+    }
+
+    pub(crate) fn on(stream: TcpStream) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 

@@ -3,10 +3,17 @@
 
 use std::time::Duration;
 
-use router_core::limits::{Limit, Limits};
+use bytestring::ByteString;
+use router_core::{
+    Args,
+    limits::{Limit, Limits},
+    socket::Recipients,
+};
+use tokio::net::TcpSocket;
 use ws_service::{Auth, Builder, Origins};
 
 use crate::{
+    bounds::kernel_has,
     http_client::{Http, Poller},
     support::{Cluster, Server, eventually, soon},
 };
@@ -374,4 +381,35 @@ async fn a_draining_node_sends_pollers_away_and_takes_no_new_ones() {
     assert!(poller.packet().await.starts_with(r#"42["whisk.reconnect",{"after_ms":"#));
     assert_eq!(poller.packet().await, "1");
     soon(server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poller_that_stops_reading_is_gone_from_the_kernel() {
+    let cluster = Cluster::new();
+    let configure = |builder: Builder| open(builder).ping_timeout(Duration::from_millis(500));
+    let server = cluster.serve_with(1, Limits::default(), configure).await;
+    let mut neighbour = Poller::open(server.addr()).await;
+    neighbour.post("40").await.ok();
+    neighbour.packet().await;
+    let mut poller = Poller::open(server.addr()).await;
+    poller.post("40/x,").await.ok();
+    poller.packet().await;
+    poller.post("40").await.ok();
+    poller.packet().await;
+
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(server.addr()).await.unwrap();
+    let peer = stream.local_addr().unwrap();
+    let mut stuck = Http::on(stream);
+    stuck.send("GET", &format!("{PATH}&sid={}", poller.sid), "", "").await;
+    // Alone in the outbox it may be over the bound; it is more than the kernel holds.
+    let args = Args::one(&"x".repeat(16 << 20)).unwrap();
+    let event = ByteString::from_static("big");
+    server.handle.hub().emit(Recipients::Nsp("/".into()), event, args).await.unwrap();
+    assert!(kernel_has(server.addr(), peer));
+    eventually("the kernel gave it up", async || !kernel_has(server.addr(), peer)).await;
+    assert!(neighbour.packet().await.len() > 16 << 20);
+    neighbour.post("420[\"test.echo\",1]").await.ok();
+    assert_eq!(neighbour.packet().await, "430[1]");
 }

@@ -1,5 +1,6 @@
 // The official Socket.IO client as a peer, and what credentials are worth, over real processes.
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
 import { Visitor, ready, startFour } from '../lib/hello.mjs';
@@ -121,16 +122,20 @@ test('of a hundred uses of one token at once on two nodes, one wins', async () =
 test('wrong, used, foreign and expired tokens are refused alike', async () => {
   const used = await token();
   await confirmed(0, { ws_token: used });
-  const expired = await token();
-  const { exp } = JSON.parse(Buffer.from(expired.split('.')[1], 'base64url'));
   const [head, body, signature] = (await token()).split('.');
   const forged = [head, body, signature.split('').reverse().join('')].join('.');
-  await until('the token has expired', () => Date.now() / 1_000 > exp);
-  const refusals = await Promise.all(
-    [used, expired, forged, 'guess', ''].map((ws_token) => refusal(1, { ws_token })),
+  // Another system's token: the same claims, another key.
+  const elsewhere = createHmac('sha256', 'another key').update(`${head}.${body}`);
+  const foreign = [head, body, elsewhere.digest('base64url')].join('.');
+  const judged = await Promise.all(
+    [used, forged, foreign, 'guess', ''].map((ws_token) => refusal(1, { ws_token })),
   );
-  for (const one of refusals) assert.deepEqual(one, refusals[0]);
-  assert.equal(refusals[0].code, 'session_refused');
+  const expired = await token();
+  const { exp } = JSON.parse(Buffer.from(expired.split('.')[1], 'base64url'));
+  await until('the token has expired', () => Date.now() / 1_000 > exp);
+  judged.push(await refusal(1, { ws_token: expired }));
+  for (const one of judged) assert.deepEqual(one, judged[0]);
+  assert.equal(judged[0].code, 'session_refused');
 });
 
 test('a resume credential leads to any node, and an older one ends them all', async () => {
@@ -149,7 +154,8 @@ test('a logout ends the session of page, sockets and credentials', async () => {
   const open = (await visitor.page()).ws_token;
   const { socket, accept } = await confirmed(1, { ws_token });
   const gone = once(socket, 'disconnect');
-  await visitor.get('/reset');
+  assert.equal((await visitor.get('/reset', { 'sec-fetch-site': 'cross-site' })).status, 403);
+  assert.equal((await visitor.get('/reset')).status, 303);
   assert.equal(await gone, 'io server disconnect');
   assert.equal((await refusal(0, { resume: accept.resume })).code, 'session_refused');
   assert.equal((await refusal(0, { ws_token: open })).code, 'session_refused');

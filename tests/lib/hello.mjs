@@ -8,7 +8,7 @@ import { until } from './until.mjs';
 const QUICK = {
   WHISK_NODE__LEASE_TTL: '3s',
   WHISK_NODE__LEASE_RENEWAL: '500ms',
-  WHISK_DRAIN_WINDOW: '2s',
+  WHISK_SOCKETS__DRAIN_WINDOW: '2s',
 };
 
 /** Whether a process says that it is ready. */

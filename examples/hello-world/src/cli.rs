@@ -1,10 +1,13 @@
 //! The command line and the configuration behind it.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use router_core::{
-    config::{BusSection, KeysSection, List, ListenSection, LogSection, NodeSection, Sources},
+    config::{
+        BusSection, KeysSection, List, ListenSection, LogSection, NodeSection, SocketsSection,
+        Sources, WebSection,
+    },
     limits::Limits,
     session::SessionSettings,
 };
@@ -79,11 +82,10 @@ pub(crate) struct Ws {
 pub(crate) struct Config {
     /// Where the nodes are, `host:port`; for the page.
     pub(crate) ws: List,
-    /// Origins whose pages may connect; for a node.
-    pub(crate) origins: List,
-    /// The time in which a node that stops sends its sockets to others. 30 s.
-    #[serde(with = "humantime_serde")]
-    pub(crate) drain_window: Duration,
+    /// `[web]`
+    pub(crate) web: WebSection,
+    /// `[sockets]`
+    pub(crate) sockets: SocketsSection,
     /// `[node]`
     pub(crate) node: NodeSection,
     /// `[bus]`
@@ -104,8 +106,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             ws: List::default(),
-            origins: List::default(),
-            drain_window: Duration::from_secs(30),
+            web: WebSection::default(),
+            sockets: SocketsSection::default(),
             node: NodeSection::default(),
             bus: BusSection::default(),
             listen: ListenSection::default(),
@@ -141,7 +143,7 @@ impl Cli {
             Some(Command::Web(web)) => sources.flag("ws", web.ws.as_ref()),
             Some(Command::Ws(ws)) => {
                 let origins = (!ws.origin.is_empty()).then(|| ws.origin.join(","));
-                sources.flag("node.nid", ws.nid).flag("origins", origins)
+                sources.flag("node.nid", ws.nid).flag("sockets.origins", origins)
             }
         }
     }
@@ -153,9 +155,6 @@ impl Config {
         if self.ws.is_empty() {
             self.ws = (0..WS_NODES).map(|n| format!("127.0.0.1:{}", WS_PORT + n)).collect();
         }
-        if self.origins.is_empty() {
-            self.origins = own_origins(WEB_PORT).into_iter().collect();
-        }
         if self.listen.port == 0 {
             let nid = u16::try_from(self.node.nid.0).unwrap_or(u16::MAX);
             self.listen.port = match command {
@@ -163,12 +162,19 @@ impl Config {
                 _ => WEB_PORT,
             };
         }
+        if self.sockets.origins.is_empty() {
+            let page = match command {
+                Some(Command::Ws(_)) => WEB_PORT,
+                _ => self.listen.port,
+            };
+            self.sockets.origins = own_origins(page).into_iter().collect();
+        }
         self
     }
 }
 
 /// The page's origins on this machine.
-pub(crate) fn own_origins(port: u16) -> [String; 2] {
+fn own_origins(port: u16) -> [String; 2] {
     [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}")]
 }
 
@@ -195,9 +201,11 @@ mod tests {
     fn each_form_has_the_ports_of_the_first() {
         let (_, all) = parsed(&[]);
         assert_eq!((all.listen.port, all.ws.iter().count()), (8888, 3));
+        let (_, moved) = parsed(&["--port", "9000"]);
+        assert_eq!(moved.sockets.origins.iter().next(), Some("http://127.0.0.1:9000"));
         let (_, ws) = parsed(&["ws", "--nid", "1"]);
         assert_eq!(ws.listen.port, 8890);
-        assert_eq!(ws.origins.iter().next(), Some("http://127.0.0.1:8888"));
+        assert_eq!(ws.sockets.origins.iter().next(), Some("http://127.0.0.1:8888"));
     }
 
     #[test]
@@ -207,6 +215,6 @@ mod tests {
         assert_eq!(web.ws.iter().collect::<Vec<_>>(), ["a:1", "b:2"]);
         assert_eq!((web.bus.url.expose(), web.listen.port), (url, 1));
         let (_, ws) = parsed(&["ws", "--origin", "http://a", "--origin", "http://b"]);
-        assert_eq!(ws.origins.iter().collect::<Vec<_>>(), ["http://a", "http://b"]);
+        assert_eq!(ws.sockets.origins.iter().collect::<Vec<_>>(), ["http://a", "http://b"]);
     }
 }

@@ -6,7 +6,7 @@ mod page;
 mod run;
 mod world;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use cli::{Cli, Config};
@@ -35,13 +35,13 @@ async fn start(cli: &Cli) -> anyhow::Result<()> {
     run::run(cli.command.as_ref(), config).await
 }
 
-/// What a program says to the person who started it.
-#[allow(clippy::print_stdout, reason = "standard output is for the person; the log goes elsewhere")]
+/// What the program says to the person who started it; the log goes to standard error. A reader
+/// that went away, as `head` does, is no reason to fail.
 fn say(text: &str) {
-    println!("{text}");
+    let _gone = writeln!(std::io::stdout(), "{text}");
 }
 
-#[allow(clippy::print_stderr, reason = "the log may not have begun when a start fails")]
+/// The log may not have begun when a start fails.
 fn say_error(error: &anyhow::Error) {
-    eprintln!("hello-world did not start: {error:#}");
+    let _gone = writeln!(std::io::stderr(), "hello-world did not start: {error:#}");
 }

@@ -7,7 +7,7 @@ use actix_web::{
 };
 use router_core::{id::random_u64, session::UserId};
 use serde::Serialize;
-use web_service::{WebError, WebSession};
+use web_service::{SameOrigin, WebError, WebSession};
 
 const PAGE: &str = include_str!("../assets/index.html");
 const SCRIPT: &str = include_str!("../assets/hello.js");
@@ -67,7 +67,8 @@ async fn index(session: WebSession, nodes: web::Data<Nodes>) -> Result<HttpRespo
 }
 
 /// Forgets the user, and begins again as another one.
-async fn reset(session: WebSession) -> Result<HttpResponse, WebError> {
+/// Only the page's own link does it: a foreign page could otherwise log its visitors out.
+async fn reset(_: SameOrigin, session: WebSession) -> Result<HttpResponse, WebError> {
     session.logout().await?;
     Ok(HttpResponse::SeeOther()
         .insert_header((header::LOCATION, "/"))

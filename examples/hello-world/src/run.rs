@@ -14,10 +14,10 @@ use router_core::{
 };
 use tokio::sync::watch;
 use web_service::WebService;
-use ws_service::{Origins, WsService};
+use ws_service::{Origins, TrustedProxy, WsService};
 
 use crate::{
-    cli::{Command, Config, own_origins},
+    cli::{Command, Config},
     page::{self, Nodes},
     say, world,
 };
@@ -61,10 +61,9 @@ pub(crate) async fn run(command: Option<&Command>, config: Config) -> Result<()>
 
 impl System {
     async fn all(&self) -> Result<Vec<Running>> {
-        let origins = own_origins(self.config.listen.port);
         let mut services = vec![];
         for (nid, address) in (0..).zip(self.config.ws.iter()) {
-            services.push(self.ws(nid, address, &origins).await?);
+            services.push(self.ws(nid, address).await?);
         }
         services.push(self.web().await?);
         Ok(services)
@@ -72,8 +71,7 @@ impl System {
 
     async fn ws_alone(&self) -> Result<Running> {
         let address = format!("{}:{}", self.config.listen.host, self.config.listen.port);
-        let origins: Vec<String> = self.config.origins.iter().map(str::to_owned).collect();
-        self.ws(self.config.node.nid.0, &address, &origins).await
+        self.ws(self.config.node.nid.0, &address).await
     }
 
     /// The page and its sessions.
@@ -81,29 +79,46 @@ impl System {
         let node = Node::start(self.spec("web", 0), self.backend.clone()).await?;
         let (host, port) = (self.config.listen.host, self.config.listen.port);
         let listener = listen(&format!("{host}:{port}"))?;
-        let nodes = self.config.ws.iter().map(socket_url).collect();
+        // Where TLS is configured for this process, its own nodes speak it too.
+        let scheme = if self.config.listen.tls_key.is_some() { "wss" } else { "ws" };
+        let nodes = self.config.ws.iter().map(|address| socket_url(address, scheme)).collect();
         let web = WebService::builder(node, self.sessions(), Arc::clone(&self.keys))
             .configure(page::pages)
             .data(Nodes(nodes))
             .cookie_name("hello-world")
-            .build()?;
+            .secure(self.config.web.secure);
+        // Without a list, the service's own origins are those whose host the request names.
+        let web = match self.config.web.origins.is_empty() {
+            true => web.build()?,
+            false => web.origins(self.config.web.origins.iter()).build()?,
+        };
         say(&format!("Open http://{host}:{port} in two browsers, and say something in one."));
         let stop = self.stopped();
         Ok(Box::pin(async move { Ok(web.run(listener, stop).await?) }))
     }
 
     /// One node that holds sockets.
-    async fn ws(&self, nid: u32, address: &str, origins: &[String]) -> Result<Running> {
+    async fn ws(&self, nid: u32, address: &str) -> Result<Running> {
         let node = Node::start(self.spec("ws", nid), self.backend.clone()).await?;
         let tokens = Arc::clone(&self.backend.tokens);
         let confirmer = Confirmer::new(self.sessions(), tokens, Arc::clone(&self.keys));
+        let sockets = &self.config.sockets;
+        let mut origins = Origins::list(sockets.origins.iter());
+        if sockets.require_origin {
+            origins = origins.require_origin();
+        }
+        let proxies = sockets.trusted_proxies.iter().map(str::parse::<TrustedProxy>);
+        let proxies = proxies.collect::<Result<Vec<_>, _>>().context("sockets.trusted_proxies")?;
         let tls = launch::tls(&self.config.listen)?;
         let scheme = if tls.is_some() { "wss" } else { "ws" };
         let ws = WsService::builder(node, confirmer)
             .routes(world::routes)
             .observers(world::observers)
-            .origins(Origins::list(origins))
-            .drain_window(self.config.drain_window)
+            .origins(origins)
+            .trusted_proxies(proxies)
+            .ping_interval(sockets.ping_interval)
+            .ping_timeout(sockets.ping_timeout)
+            .drain_window(sockets.drain_window)
             .listen(listen(address)?);
         let ws = match tls {
             Some(tls) => ws.tls(tls).build()?,
@@ -139,12 +154,13 @@ impl System {
     }
 }
 
-/// A node as a browser dials it; behind TLS its scheme is given with it.
-fn socket_url(address: &str) -> String {
-    if address.contains("://") { address.to_owned() } else { format!("ws://{address}") }
+/// A node as a browser dials it; an address may bring its own scheme.
+fn socket_url(address: &str, scheme: &str) -> String {
+    if address.contains("://") { address.to_owned() } else { format!("{scheme}://{address}") }
 }
 
 fn listen(address: &str) -> Result<TcpListener> {
+    let address = address.rsplit("://").next().unwrap_or(address);
     TcpListener::bind(address)
         .with_context(|| format!("{address} cannot be listened on; is the port taken?"))
 }

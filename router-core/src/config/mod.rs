@@ -33,6 +33,7 @@ pub use list::List;
 pub use secret::Secret;
 pub use sections::{
     BusSection, KeysError, KeysSection, ListenSection, LogFormat, LogSection, NodeSection,
+    SocketsSection, WebSection,
 };
 
 /// The prefix of environment variables.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{List, Secret};
 use crate::{
     address::NodeId,
     keys::{Key, KeyError, KeyRing},
@@ -82,6 +82,52 @@ pub struct ListenSection {
 impl Default for ListenSection {
     fn default() -> Self {
         Self { host: IpAddr::from([127, 0, 0, 1]), port: 0, tls_certificate: None, tls_key: None }
+    }
+}
+
+/// `[web]`: the web side, as browsers reach it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebSection {
+    /// Browsers reach it by https: cookies are `Secure`. Set it behind a proxy that ends TLS. Off.
+    pub secure: bool,
+    /// The origins at which browsers see it; needed behind a proxy that changes `Host`. Without
+    /// any, its own are those whose host the request names.
+    pub origins: List,
+}
+
+/// `[sockets]`: the sockets of a ws node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SocketsSection {
+    /// Whose pages may open sockets: origins, each exactly as a browser writes it.
+    pub origins: List,
+    /// Refuses requests without an `Origin`, which no browser sends. Off: they need their token.
+    pub require_origin: bool,
+    /// Proxies whose `X-Forwarded-For` is believed, as addresses or networks (`10.0.0.0/8`).
+    /// Without any, all clients behind one proxy share its address and its bounds.
+    pub trusted_proxies: List,
+    /// Time between two pings. 25 s, as Socket.IO has it.
+    #[serde(with = "humantime_serde")]
+    pub ping_interval: Duration,
+    /// Time within which a ping must be answered. 20 s, as Socket.IO has it.
+    #[serde(with = "humantime_serde")]
+    pub ping_timeout: Duration,
+    /// The time in which a node that stops sends its sockets to others. 30 s.
+    #[serde(with = "humantime_serde")]
+    pub drain_window: Duration,
+}
+
+impl Default for SocketsSection {
+    fn default() -> Self {
+        Self {
+            origins: List::default(),
+            require_origin: false,
+            trusted_proxies: List::default(),
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            drain_window: Duration::from_secs(30),
+        }
     }
 }
 

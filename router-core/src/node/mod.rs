@@ -92,6 +92,9 @@ pub enum StartError {
         /// Who holds it.
         holder: Box<Holder>,
     },
+    /// The lease would run out between two renewals.
+    #[error("node.lease_renewal is at most half of node.lease_ttl, and both are more than zero")]
+    LeaseTimes,
     /// The backend cannot be reached.
     #[error("the backend cannot be reached; is it running, and is the bus's URL right?")]
     Backend(#[from] BackendError),
@@ -107,6 +110,9 @@ impl Node {
     /// # Errors
     /// [`StartError::Held`] names the process that has the address already.
     pub async fn start(spec: NodeSpec, backend: Backend) -> Result<Self, StartError> {
+        if spec.lease_renewal.is_zero() || spec.lease_renewal > spec.lease_ttl / 2 {
+            return Err(StartError::LeaseTimes);
+        }
         let holder = holder::this_process(spec.advertise.clone())?;
         let lease = acquire(&spec, &backend, &holder).await?;
         tracing::info!(node = %spec.address, incarnation = %lease.incarnation, "the node lives");

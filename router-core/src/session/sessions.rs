@@ -25,7 +25,7 @@ pub struct SessionSettings {
     #[serde(with = "humantime_serde")]
     pub ttl: Duration,
     /// A session-sync token is good for this time; at most 60 seconds. 10 seconds.
-    #[serde(with = "humantime_serde")]
+    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "token_ttl")]
     pub token_ttl: Duration,
     /// A resume credential that nobody uses is good for this time. 24 hours.
     #[serde(with = "humantime_serde")]
@@ -35,6 +35,16 @@ pub struct SessionSettings {
 impl SessionSettings {
     /// The longest life of a session-sync token.
     pub const TOKEN_TTL_MAX: Duration = Duration::from_secs(60);
+}
+
+/// Reads a token's life, and refuses what its bound would cut.
+fn token_ttl<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let ttl: Duration = humantime_serde::deserialize(deserializer)?;
+    if (Duration::from_secs(1)..=SessionSettings::TOKEN_TTL_MAX).contains(&ttl) {
+        Ok(ttl)
+    } else {
+        Err(serde::de::Error::custom("a token lives for 1 to 60 seconds"))
+    }
 }
 
 impl Default for SessionSettings {
@@ -270,6 +280,14 @@ mod tests {
             let store = sessions.load(&new).await.unwrap().unwrap().store;
             assert_eq!(store.contains_key("n"), written);
         }
+    }
+
+    #[test]
+    fn a_tokens_life_is_bounded_where_it_is_configured() {
+        let read = |text| serde_json::from_str::<SessionSettings>(text);
+        assert!(read(r#"{"token_ttl": "60s"}"#).is_ok());
+        assert!(read(r#"{"token_ttl": "61s"}"#).is_err());
+        assert!(read(r#"{"token_ttl": "0s"}"#).is_err());
     }
 
     #[tokio::test]

@@ -114,6 +114,14 @@ async fn a_message_for_a_former_life_is_answered_with_node_gone() {
     assert!(matches!(outcome, Err(TransmitError::NodeGone)), "{outcome:?}");
 }
 
+#[tokio::test]
+async fn a_lease_that_would_run_out_between_two_renewals_is_refused() {
+    let mut spec = spec(0);
+    spec.lease_renewal = spec.lease_ttl;
+    let refused = Node::start(spec, MemoryHub::new().backend()).await;
+    assert!(matches!(refused, Err(StartError::LeaseTimes)));
+}
+
 #[test]
 fn observers_of_one_name_are_refused() {
     let module = |cfg: &mut Observers| {

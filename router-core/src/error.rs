@@ -122,6 +122,13 @@ impl RouteError {
         Args::one(&Wrapped { error: self.clone().into() }).unwrap_or_default()
     }
 
+    /// The error as what a refused CONNECT is answered with: `{"message",…,"data":{"code",…}}`.
+    pub fn to_connect_error(&self) -> String {
+        let mut data = self.data.clone();
+        data.insert("code".to_owned(), Value::from(&*self.code));
+        serde_json::json!({ "message": self.message, "data": data }).to_string()
+    }
+
     /// A failure whose cause is logged and not told.
     pub fn internal() -> Self {
         Self::new(code::INTERNAL, "The handler failed.")
@@ -150,6 +157,14 @@ impl std::error::Error for RouteError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_has_its_text_beside_its_data() {
+        let error = RouteError::new("full", "No place.").with("max", 3);
+        let told: Value = serde_json::from_str(&error.to_connect_error()).unwrap();
+        assert_eq!(told["message"], "No place.");
+        assert_eq!(told["data"], serde_json::json!({"code": "full", "max": 3}));
+    }
 
     #[test]
     fn data_cannot_replace_the_code() {

@@ -16,7 +16,7 @@ use router_core::{
     limits::Limits,
     node::Node,
     observer::ObserverSet,
-    route::{ConfigureError, Router},
+    route::{ConfigureError, NspPattern, Router},
     session::Confirmer,
     socket::SocketHub,
 };
@@ -150,7 +150,7 @@ impl Builder {
         self
     }
 
-    /// Adds a Socket.IO namespace. Without any, there is `/` with [`Auth::SessionSync`].
+    /// Adds a Socket.IO namespace, or with `*` at the end all whose names begin so: `/room-*`. Without any, there is `/` with [`Auth::SessionSync`].
     pub fn nsp(mut self, name: impl Into<String>, auth: Auth) -> Self {
         self.nsps.push((name.into(), auth));
         self
@@ -290,8 +290,9 @@ impl Builder {
             return Err(BuildError::PeersOverTls);
         }
         let limits = self.limits.unwrap_or_else(|| Arc::clone(self.node.limits()));
-        let (nsps, names) = nsps(self.nsps)?;
+        let (mut nsps, names) = nsps(self.nsps)?;
         let router = Router::new(Routes::build(self.routes)?, &limits)?;
+        nsps.set_guarded(router.guarded_nsps());
         let mut observers = self.observers;
         observers.push(Box::new(session_end::observers));
         let observers = ObserverSet::new(Observers::build(observers)?)?;
@@ -348,6 +349,11 @@ fn nsps(named: Vec<(String, Auth)>) -> Result<(Nsps, Vec<Nsp>), BuildError> {
     let mut nsps = Nsps::default();
     let mut names = Vec::new();
     for (name, auth) in named {
+        let pattern = NspPattern::new(name.clone());
+        if pattern.is_open() && name.starts_with('/') && !name.contains(',') {
+            nsps.insert_pattern(pattern, auth);
+            continue;
+        }
         let nsp = Nsp::new(name.clone()).ok_or(BuildError::Nsp(name))?;
         nsps.insert(nsp.clone(), auth);
         names.push(nsp);

@@ -107,11 +107,12 @@ async fn pass(
 
 /// Opens a session on this thread.
 fn begin(shard: &Rc<Shard>, request: &HttpRequest) -> HttpResponse {
-    let permit = match welcome(&shard.shared, request.peer_addr(), request.headers()) {
-        Ok(permit) => permit,
+    let query = request.query_string();
+    let guest = match welcome(&shard.shared, request.peer_addr(), query, request.headers()) {
+        Ok(guest) => guest,
         Err(refusal) => return error(refusal),
     };
-    match Connection::start_polling(shard, permit) {
+    match Connection::start_polling(shard, guest) {
         Some(body) => text(body),
         None => error(Answer::UNAVAILABLE),
     }

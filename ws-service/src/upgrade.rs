@@ -20,6 +20,7 @@ use actix_http::{HttpMessage as _, Request, Response, body::BoxBody, h1, header:
 use actix_service::{Service, ServiceFactory};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
+use router_core::socket::OpeningRequest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use wire::{
     engine::{OpenError, OpenRequest},
@@ -27,14 +28,13 @@ use wire::{
 };
 
 use crate::{
-    connection::{Connection, stream::Stream},
+    connection::{Connection, Guest, stream::Stream},
     peer::{Peers, Place, place, tunnel},
     proxies::client_address,
     respond::Answer,
     shard::{Shard, message},
     shared::Shared,
     sid::Sid,
-    unconfirmed::Permit,
 };
 
 /// Makes the upgrade service of a thread, and is it.
@@ -106,8 +106,8 @@ where
                 if let Err(error) = stream.set_nodelay() {
                     tracing::debug!(%error, "a socket's delay stays on");
                 }
-                let (sid, permit) = match to {
-                    To::New(sid, permit) => (sid, permit),
+                let (sid, guest) = match to {
+                    To::New(sid, guest) => (sid, guest),
                     To::Elsewhere(sid, client, peers) => {
                         let shared = Arc::clone(&self.shard.shared);
                         let to = (sid, client);
@@ -134,7 +134,7 @@ where
                 };
                 // Nothing was written to this transport yet: HTTP answers in order, and a request
                 // that upgrades is its last.
-                Connection::start(&self.shard, stream, &response, parts.read_buf, &sid, permit);
+                Connection::start(&self.shard, stream, &response, parts.read_buf, &sid, guest);
                 Box::pin(ready(Ok(())))
             }
             Err(answer) => Box::pin(async move {
@@ -177,7 +177,8 @@ fn judge(shard: &Shard, request: &Request) -> Result<(Bytes, To), Answer> {
         },
         None => {
             let sid = shard.new_sid().ok_or(Answer::UNAVAILABLE)?;
-            To::New(sid, welcome(shared, request.peer_addr(), headers)?)
+            let query = request.uri().query().unwrap_or_default();
+            To::New(sid, welcome(shared, request.peer_addr(), query, headers)?)
         }
     };
     Ok((accept.response(), to))
@@ -186,7 +187,7 @@ fn judge(shard: &Shard, request: &Request) -> Result<(Bytes, To), Answer> {
 /// The session that a WebSocket is for.
 enum To {
     /// Its own.
-    New(Sid, Permit),
+    New(Sid, Guest),
     /// One that polls until now.
     Session(Sid),
     /// One that another node has; and whose WebSocket it is.
@@ -215,12 +216,13 @@ async fn join(
     Ok(())
 }
 
-/// Whether there is room for a new session; its place among the unconfirmed.
+/// Whether there is room for a new session: its place among the unconfirmed, and with what it came.
 pub(crate) fn welcome(
     shared: &Shared,
     peer: Option<SocketAddr>,
+    query: &str,
     headers: &HeaderMap,
-) -> Result<Permit, Answer> {
+) -> Result<Guest, Answer> {
     if shared.drain.is_draining() {
         return Err(Answer::UNAVAILABLE);
     }
@@ -229,10 +231,13 @@ pub(crate) fn welcome(
         return Err(Answer::UNAVAILABLE);
     }
     let address = address(shared, peer, headers);
-    shared.unconfirmed.enter(address).map_err(|full| {
+    let permit = shared.unconfirmed.enter(address).map_err(|full| {
         tracing::info!(%address, limit = full.0, "a socket is refused");
         Answer::UNAVAILABLE
-    })
+    })?;
+    let texts =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    Ok(Guest { permit, request: OpeningRequest::new(address, query, texts) })
 }
 
 /// The client's address, as far as it can be known.

@@ -19,7 +19,7 @@ use crate::{
     bus::Bus,
     error::{RouteError, code},
     session::Session,
-    socket::{DisconnectReason, Io, LocalSockets, Socket},
+    socket::{DisconnectReason, Handshake, Io, LocalSockets, Socket},
 };
 
 /// What a handler can take as an argument.
@@ -72,6 +72,12 @@ impl FromMessage for Socket {
 impl FromMessage for LocalSockets {
     async fn from_message(message: &Message) -> Result<Self, RouteError> {
         Ok(Self::new(Arc::clone(&message.services.hub)))
+    }
+}
+
+impl FromMessage for Handshake {
+    async fn from_message(message: &Message) -> Result<Self, RouteError> {
+        Ok(Socket::from_message(message).await?.handshake().clone())
     }
 }
 

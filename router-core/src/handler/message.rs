@@ -35,6 +35,8 @@ pub struct Services {
 pub enum Occasion {
     /// A client emitted an event.
     Event,
+    /// A socket is about to be admitted.
+    Guard,
     /// A socket was admitted.
     Connect,
     /// A socket went.

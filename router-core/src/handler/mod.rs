@@ -12,6 +12,7 @@
 //! | [`Args`](crate::Args) | all arguments as they came | never |
 //! | [`Session<T>`](crate::session::Session) | the sender's session, newest state | `no_session`, `bad_session`, `unavailable` |
 //! | [`Socket`](crate::socket::Socket) | the sender; in an observer, the tenant | `node_gone` |
+//! | [`Handshake`](crate::socket::Handshake) | with what the socket's client came | `node_gone` |
 //! | `Option<E>` | the extractor `E`, `None` where it rejects | never |
 //! | `Result<E, RouteError>` | the extractor `E`, or why not | never |
 //! | [`LocalSockets`](crate::socket::LocalSockets) | all sockets of this node | never |

@@ -8,6 +8,7 @@ use std::{
 
 use bytestring::ByteString;
 
+use super::nsp::{NspPattern, NspRoutes};
 use crate::handler::{ErasedHandler, Handler, erase};
 
 /// A handler, and where it was registered.
@@ -126,6 +127,9 @@ impl Route {
 pub struct Routes {
     pub(super) routes: HashMap<ByteString, Route>,
     pub(super) hooks: HashMap<Hook, Registered>,
+    pub(super) nsps: Vec<NspRoutes>,
+    pub(super) fallback: Option<Registered>,
+    pub(super) observers: Vec<Registered>,
     duplicates: Vec<Duplicate>,
 }
 
@@ -172,6 +176,47 @@ impl Routes {
     #[track_caller]
     pub fn root(&mut self) -> &mut Route {
         self.route("")
+    }
+
+    /// What holds for a nsp, or with `*` at the end for all whose names begin so: `/room-*`. What is
+    /// registered for several that fit adds up, in the order of registration.
+    pub fn nsp(&mut self, pattern: &str) -> &mut NspRoutes {
+        let pattern = NspPattern::new(pattern);
+        let at = self.nsps.iter().position(|known| known.pattern == pattern);
+        let at = at.unwrap_or_else(|| {
+            self.nsps.push(NspRoutes::new(pattern));
+            self.nsps.len() - 1
+        });
+        &mut self.nsps[at]
+    }
+
+    /// Handles every event that no route has a handler for, in place of the answer `unknown_event`.
+    /// [`EventName`](crate::EventName) says which one it is.
+    #[track_caller]
+    pub fn fallback<H, S: 'static, M: 'static>(&mut self, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        let at = Location::caller();
+        match &self.fallback {
+            Some(first) => {
+                let name = "the fallback".to_owned();
+                self.duplicates.push(Duplicate { name, first: first.at, second: at });
+            }
+            None => self.fallback = Some(Registered { handler: erase(handler), at }),
+        }
+        self
+    }
+
+    /// Shows `handler` every event that came from a client, before the event's handler runs. It
+    /// changes nothing: what it returns is ignored, an error is logged.
+    #[track_caller]
+    pub fn on_any<H, S: 'static, M: 'static>(&mut self, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        self.observers.push(Registered { handler: erase(handler), at: Location::caller() });
+        self
     }
 
     /// Runs `handler` at a moment of every socket's life. Its error is logged and changes nothing.

@@ -5,7 +5,11 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 use bytestring::ByteString;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
-use super::{ConfigureError, Hook, Registered, Routes, gate::Gate};
+use super::{
+    ConfigureError, Hook, Registered, Routes,
+    gate::Gate,
+    nsp::{NspPattern, NspRoutes},
+};
 use crate::{
     args::Args,
     error::{RouteError, code},
@@ -42,6 +46,10 @@ pub struct Router {
     events: HashMap<ByteString, (RouteId, Registered)>,
     gates: Vec<Arc<Gate>>,
     hooks: HashMap<Hook, Registered>,
+    nsps: Vec<NspRoutes>,
+    /// The handler of what has none, with a number and a gate of its own.
+    fallback: Option<(RouteId, Registered)>,
+    observers: Vec<Registered>,
 }
 
 /// An event's handler.
@@ -65,10 +73,10 @@ impl Router {
     /// # Errors
     /// [`ConfigureError`] names what was registered twice.
     pub fn new(routes: Routes, limits: &Limits) -> Result<Self, ConfigureError> {
-        let routes = routes.checked()?;
+        let mut routes = routes.checked()?;
         let mut events = HashMap::new();
         let mut gates = Vec::new();
-        for (name, route) in routes.routes {
+        for (name, route) in std::mem::take(&mut routes.routes) {
             let index = u16::try_from(gates.len()).unwrap_or(u16::MAX);
             let id = RouteId::new(index, route.concurrent);
             gates.push(Gate::new(limits));
@@ -78,7 +86,13 @@ impl Router {
                 events.insert(event, (id, registered));
             }
         }
-        Ok(Self { events, gates, hooks: routes.hooks })
+        let fallback = routes.fallback.take().map(|registered| {
+            let index = u16::try_from(gates.len()).unwrap_or(u16::MAX);
+            gates.push(Gate::new(limits));
+            (RouteId::new(index, false), registered)
+        });
+        let Routes { hooks, nsps, observers, .. } = routes;
+        Ok(Self { events, gates, hooks, nsps, fallback, observers })
     }
 
     /// The handler of an event.
@@ -86,10 +100,49 @@ impl Router {
     /// A name splits at its first dot, so `a.b.c` is `b.c` on the route `a`; names are matched as a
     /// whole, and a method registered on the root route has no dot.
     pub fn find(&self, event: &str) -> Option<Found> {
-        let (route, registered) = self.events.get(event)?;
+        let (route, registered) = self.events.get(event).or(self.fallback.as_ref())?;
         let gate = self.gates.get(usize::from(route.index))?;
         let handler = Arc::clone(&registered.handler);
         Some(Found { route: *route, handler, gate: Arc::clone(gate) })
+    }
+
+    /// Runs an event's handler, after what the socket's nsp has before it.
+    pub async fn run(&self, found: Found, message: Message) -> Result<Args, RouteError> {
+        for observer in &self.observers {
+            if let Err(error) = guarded(&observer.handler, message.clone()).await {
+                tracing::warn!(event = %message.event, %error, "an observer of events failed");
+            }
+        }
+        let nsp = message.socket().map_or("", |socket| socket.nsp());
+        for before in self.of_nsp(nsp).flat_map(|nsp| &nsp.before) {
+            if let Err(error) = guarded(before, message.clone()).await {
+                message.services.metrics.events_failed.inc();
+                return Err(error);
+            }
+        }
+        found.run(message).await
+    }
+
+    fn of_nsp(&self, nsp: &str) -> impl Iterator<Item = &NspRoutes> {
+        self.nsps.iter().filter(move |known| known.pattern.fits(nsp))
+    }
+
+    /// The nsps that have guards.
+    pub fn guarded_nsps(&self) -> Vec<NspPattern> {
+        let guarded = self.nsps.iter().filter(|nsp| !nsp.guards.is_empty());
+        guarded.map(|nsp| nsp.pattern.clone()).collect()
+    }
+
+    /// Asks the guards of the nsp of the message's socket.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub async fn guard(&self, message: Message) -> Result<(), RouteError> {
+        let nsp = message.socket().map_or("", |socket| socket.nsp());
+        for guard in self.of_nsp(nsp).flat_map(|nsp| &nsp.guards) {
+            guarded(guard, message.clone()).await?;
+        }
+        Ok(())
     }
 
     /// The names of all events, in order.
@@ -117,7 +170,7 @@ impl Router {
 }
 
 impl Found {
-    /// Runs the handler behind its route's gate, with its panic caught and its outcome counted.
+    /// Runs the handler alone behind its route's gate, with its panic caught and its outcome counted.
     pub async fn run(self, message: Message) -> Result<Args, RouteError> {
         let metrics = Arc::clone(&message.services.metrics);
         let Ok(_place) = self.gate.enter().await else {

@@ -4,7 +4,9 @@ mod configure;
 pub(crate) mod dispatch;
 mod gate;
 pub mod lanes;
+mod nsp;
 
 pub use configure::{ConfigureError, Hook, Route, Routes};
 pub(crate) use configure::{Duplicate, Registered};
 pub use dispatch::{Found, RouteId, Router};
+pub use nsp::{NspPattern, NspRoutes};

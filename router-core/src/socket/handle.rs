@@ -6,8 +6,8 @@ use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    AckError, DisconnectReason, EmitError, Emitter, IntoRooms, JoinError, Recipients, Room,
-    SocketHub, SocketInfo,
+    AckError, DisconnectReason, EmitError, Emitter, Handshake, IntoRooms, JoinError, Recipients,
+    Room, SocketData, SocketHub, SocketInfo,
 };
 use crate::{
     address::{Address, TenantId},
@@ -51,6 +51,16 @@ impl Socket {
     /// Its session, where it was confirmed. A secret.
     pub fn session_id(&self) -> Option<&SessionId> {
         self.info.sid.as_ref()
+    }
+
+    /// With what its client came.
+    pub fn handshake(&self) -> &Handshake {
+        &self.info.handshake
+    }
+
+    /// What the program keeps with it: values by their type, for as long as it lives.
+    pub fn data(&self) -> &SocketData {
+        &self.info.data
     }
 
     /// Queues an event to it.

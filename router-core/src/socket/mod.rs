@@ -10,9 +10,11 @@
 //! A *room* is a channel without history: a name that sockets of one nsp are on, on whatever node. A
 //! socket's own room is its [address](SocketInfo::address); it is reached there and never joined.
 
+mod data;
 mod emitter;
 mod error;
 mod handle;
+mod handshake;
 mod hub;
 mod io;
 mod room;
@@ -22,9 +24,11 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
+pub use data::SocketData;
 pub use emitter::Emitter;
 pub use error::{AckError, EmitError, JoinError, QueueFull};
 pub use handle::{LocalSockets, Socket};
+pub use handshake::{Handshake, OpeningRequest};
 pub use hub::{NoSockets, SocketHub};
 pub use io::Io;
 pub use room::{IntoRooms, ROOM_NAME_MAX, Room, room_channel};
@@ -35,9 +39,9 @@ use crate::{
     session::{SessionId, UserId},
 };
 
-/// What is known of a socket from its admission on. It never changes; a socket whose session
-/// changes hands is closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is known of a socket from its admission on. All but its data never changes; a socket whose
+/// session changes hands is closed.
+#[derive(Debug)]
 pub struct SocketInfo {
     /// Where it lives; its tenant id is the socket's public id.
     pub address: Address,
@@ -47,6 +51,10 @@ pub struct SocketInfo {
     pub sid: Option<SessionId>,
     /// Its user, where it was confirmed.
     pub user_id: Option<UserId>,
+    /// With what its client came.
+    pub handshake: Handshake,
+    /// What the program keeps with it.
+    pub data: SocketData,
 }
 
 /// Whom a message goes to on this node.

@@ -78,7 +78,9 @@ impl TestSocket {
         };
         let mut message = self.core.message(&self.socket, Occasion::Event, event);
         message.args = args;
-        Ack(on_thread(&self.jobs, move || found.run(message)).await)
+        let core = Arc::clone(&self.core);
+        let run = move || async move { core.router.run(found, message).await };
+        Ack(on_thread(&self.jobs, run).await)
     }
 
     /// The next event of this name that the socket got, its payload read as a `T`.

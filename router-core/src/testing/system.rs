@@ -21,7 +21,7 @@ use crate::{
     observer::{ObserverSet, Observers},
     route::{Hook, Router, Routes},
     session::{SessionDocument, SessionId, SessionSettings, Sessions, Site, UserId},
-    socket::{DisconnectReason, Io, Socket, SocketHub, SocketInfo},
+    socket::{DisconnectReason, Handshake, Io, Socket, SocketData, SocketHub, SocketInfo},
 };
 
 /// How long an assertion waits.
@@ -201,7 +201,14 @@ impl TestSystem {
             self.sessions().modify(sid, add).await.expect("the session lives");
         }
         let (sid, user_id) = session.unzip();
-        let info = Arc::new(SocketInfo { address, nsp: "/".into(), sid, user_id });
+        let info = Arc::new(SocketInfo {
+            address,
+            nsp: "/".into(),
+            sid,
+            user_id,
+            handshake: Handshake::default(),
+            data: SocketData::default(),
+        });
         let mailbox = self.core.hub.add(tid, Arc::clone(&info));
         let hub = Arc::clone(&self.core.services.hub);
         let socket = TestSocket {

@@ -2,6 +2,7 @@
 
 mod bus;
 mod compile_errors;
+mod gates;
 mod handlers;
 mod node;
 mod rooms;

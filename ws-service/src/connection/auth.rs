@@ -98,6 +98,19 @@ pub(crate) fn credential(json: &str) -> Option<Credential> {
     text(shown.ws_token).map(Credential::Token).or_else(|| resume.map(Credential::Resume))
 }
 
+/// What handlers may see of a CONNECT's `auth`: all but the credentials, which are Whisk's own.
+pub(crate) fn without_credentials(json: &str) -> Option<ByteString> {
+    if !json.contains("ws_token") && !json.contains("resume") {
+        // A copy of its own: the packet that it came in is not kept for it.
+        return Some(json.into());
+    }
+    let mut auth: serde_json::Map<String, Value> = serde_json::from_str(json).ok()?;
+    auth.remove("ws_token");
+    auth.remove("resume");
+    let left = !auth.is_empty();
+    left.then(|| Value::Object(auth).to_string().into())
+}
+
 /// Reads the acknowledgement of `whisk.auth.request`; an answer without a credential is a wrong one.
 pub(crate) fn answered(args: &ByteString) -> Credential {
     let first = Args::from_checked_json(args.clone(), Vec::new()).first::<Value>();
@@ -149,6 +162,14 @@ mod tests {
         }
         let args = r#"{"resume":"x"},{"ws_token":"second arguments are not read"}"#;
         assert_eq!(answered(&args.into()), Credential::Resume("x".to_owned()));
+    }
+
+    #[test]
+    fn handlers_see_no_credential() {
+        let seen = |json| without_credentials(json).map(|seen| seen.to_string());
+        assert_eq!(seen(r#"{"b":1,"a":2}"#).unwrap(), r#"{"b":1,"a":2}"#);
+        assert_eq!(seen(r#"{"ws_token":"x","a":"resume"}"#).unwrap(), r#"{"a":"resume"}"#);
+        assert_eq!(seen(r#"{"resume":"x"}"#), None);
     }
 
     #[test]

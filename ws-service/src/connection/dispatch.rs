@@ -77,9 +77,9 @@ impl Connection {
             services: Arc::clone(&shared.services),
         };
         self.running += 1;
-        let link = Rc::clone(&self.link);
+        let (shared, link) = (Arc::clone(shared), Rc::clone(&self.link));
         actix_rt::spawn(async move {
-            let result = found.run(message).await;
+            let result = shared.router.run(found, message).await;
             link.notify(Notice::Finished { key, route, id, result });
         });
     }

@@ -1,13 +1,13 @@
 //! What goes into a connection's state machine, and what comes out of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use router_core::{
     Args, RouteError, TenantId,
     session::{ConfirmError, Confirmed, Credential},
-    socket::DisconnectReason,
+    socket::{DisconnectReason, SocketInfo},
 };
 use wire::{CloseCode, CloseReason, engine, socketio::Nsp, ws};
 
@@ -16,6 +16,17 @@ use super::{auth::Identity, timers::Timer};
 /// One socket of a connection: counts up, so that what comes late for a socket that is gone meets
 /// no other.
 pub(crate) type SocketKey = u32;
+
+/// A socket that is to be admitted.
+#[derive(Debug)]
+pub(crate) struct Applicant {
+    pub(crate) nsp: Nsp,
+    pub(crate) tid: TenantId,
+    /// `None` where the nsp is open.
+    pub(crate) identity: Option<Identity>,
+    /// What the client's CONNECT carried, without credentials of ours.
+    pub(crate) auth: Option<ByteString>,
+}
 
 /// What happened to a connection.
 #[derive(Debug)]
@@ -38,6 +49,8 @@ pub(crate) enum Input {
     Timer(Timer),
     /// A credential was judged.
     Confirmed(Result<Box<Confirmed>, ConfirmError>),
+    /// The nsp's guards let a socket in, or not.
+    Guarded { key: SocketKey, outcome: Result<Arc<SocketInfo>, RouteError> },
     /// A handler finished an event that had this acknowledgement id.
     Finished { key: SocketKey, id: Option<u64>, result: Result<Args, RouteError> },
     /// The application, an operator or the end of a session sends a socket away.
@@ -66,14 +79,12 @@ pub(crate) enum Effect {
     Confirm(Credential),
     /// A credential was not good, or could not be judged: the failure's code, for the hooks.
     NotConfirmed(&'static str),
+    /// Ask the nsp's guards whether this socket may come in, and say so with [`Input::Guarded`].
+    Guard { key: SocketKey, applicant: Applicant },
+    /// A socket that the guards let in is admitted.
+    Enter { key: SocketKey, info: Arc<SocketInfo> },
     /// A socket is admitted: from now on it gets what is sent to its nsp.
-    Admit {
-        key: SocketKey,
-        nsp: Nsp,
-        tid: TenantId,
-        /// `None` where the nsp is open.
-        identity: Option<Identity>,
-    },
+    Admit { key: SocketKey, applicant: Applicant },
     /// An event for a handler, to be answered with [`Input::Finished`].
     Event { key: SocketKey, id: Option<u64>, name: ByteString, args: Args },
     /// An admitted socket acknowledged the event of ours that had this id.

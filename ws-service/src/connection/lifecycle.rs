@@ -6,17 +6,17 @@
 use std::{rc::Rc, sync::Arc};
 
 use router_core::{
-    Args, Message, TenantId,
+    Args, Message, RouteError,
     handler::Occasion,
     route::Hook,
     session::SessionError,
-    socket::{DisconnectReason, Socket, SocketHub, SocketInfo},
+    socket::{
+        DisconnectReason, Handshake, OpeningRequest, Socket, SocketData, SocketHub, SocketInfo,
+    },
 };
-use wire::socketio::Nsp;
 
 use super::{
-    auth::Identity,
-    effect::SocketKey,
+    effect::{Applicant, SocketKey},
     link::{Link, Notice},
 };
 use crate::{
@@ -27,25 +27,41 @@ use crate::{
     shared::Shared,
 };
 
+/// What is known of a socket that is to be admitted.
+pub(super) fn info(
+    shared: &Shared,
+    request: &Arc<OpeningRequest>,
+    applicant: Applicant,
+) -> Arc<SocketInfo> {
+    let Applicant { nsp, tid, identity, auth } = applicant;
+    let (sid, user_id) = identity.map(|known| (known.sid, known.user_id)).unzip();
+    Arc::new(SocketInfo {
+        address: shared.rules.node.tenant(tid),
+        nsp: nsp.as_str().into(),
+        sid,
+        user_id,
+        handshake: Handshake::new(Arc::clone(request), auth),
+        data: SocketData::default(),
+    })
+}
+
+/// Asks the guards of a socket's nsp.
+pub(super) async fn guard(shared: &Arc<Shared>, info: &Arc<SocketInfo>) -> Result<(), RouteError> {
+    shared.router.guard(occasion(shared, info, Occasion::Guard)).await
+}
+
 /// Admits a socket.
 pub(super) fn admit(
     shard: &Shard,
     link: &Rc<Link>,
     key: SocketKey,
-    nsp: &Nsp,
-    tid: &TenantId,
-    identity: Option<Identity>,
+    info: Arc<SocketInfo>,
 ) -> Rc<LocalSocket> {
-    let (sid, user_id) = identity.map(|known| (known.sid, known.user_id)).unzip();
-    let info = Arc::new(SocketInfo {
-        address: shard.shared.rules.node.tenant(tid.clone()),
-        nsp: nsp.as_str().into(),
-        sid,
-        user_id,
-    });
     let socket = LocalSocket::new(Arc::clone(&info), Rc::clone(link), key);
     shard.add_socket(&socket);
-    shard.shared.hub.enter(tid.clone(), shard.index, info);
+    if let Some(tid) = info.address.tid().cloned() {
+        shard.shared.hub.enter(tid, shard.index, info);
+    }
     shard.shared.services.metrics.sockets.inc();
     actix_rt::spawn(enter(Arc::clone(&shard.shared), Rc::clone(&socket)));
     socket
@@ -117,15 +133,20 @@ async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, reason: DisconnectRe
     note(&shared, &info, false).await;
 }
 
-async fn run_hook(shared: &Arc<Shared>, info: &Arc<SocketInfo>, hook: Hook, occasion: Occasion) {
-    let message = Message {
+/// A message of a moment of a socket's life.
+fn occasion(shared: &Arc<Shared>, info: &Arc<SocketInfo>, occasion: Occasion) -> Message {
+    Message {
         occasion,
         event: "".into(),
         args: Args::EMPTY,
         origin: info.address.clone(),
         socket: Some(handle(shared, info)),
         services: Arc::clone(&shared.services),
-    };
+    }
+}
+
+async fn run_hook(shared: &Arc<Shared>, info: &Arc<SocketInfo>, hook: Hook, why: Occasion) {
+    let message = occasion(shared, info, why);
     if let Some(hook) = shared.router.hook(hook, message) {
         hook.await;
     }

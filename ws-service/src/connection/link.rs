@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -15,7 +16,7 @@ use router_core::{
     Args, RouteError,
     route::RouteId,
     session::{ConfirmError, Confirmed},
-    socket::DisconnectReason,
+    socket::{DisconnectReason, SocketInfo},
 };
 
 use super::{
@@ -47,6 +48,8 @@ pub(crate) enum Notice {
     Candidate(Box<Candidate>),
     /// A credential was judged.
     Confirmed(Result<Box<Confirmed>, ConfirmError>),
+    /// The nsp's guards let a socket in, or not.
+    Guarded { key: SocketKey, outcome: Result<Arc<SocketInfo>, RouteError> },
     /// A handler finished.
     Finished { key: SocketKey, route: RouteId, id: Option<u64>, result: Result<Args, RouteError> },
     /// A socket is sent away.

@@ -36,7 +36,7 @@ use actix::{Actor, ActorFuture, AsyncContext};
 use bytes::{Bytes, BytesMut};
 use router_core::{
     session::{ConfirmError, Credential},
-    socket::DisconnectReason,
+    socket::{DisconnectReason, OpeningRequest, SocketInfo},
 };
 use tokio::task::coop::unconstrained;
 use wire::{CloseCode, CloseReason, engine, ws};
@@ -76,6 +76,8 @@ pub(crate) struct Connection {
     running: u32,
     /// Until the first socket is admitted.
     permit: Option<Permit>,
+    /// The request that opened it.
+    request: Arc<OpeningRequest>,
     ending: Ending,
     /// The id of a session that began by long-polling.
     sid: Option<Box<Sid>>,
@@ -98,6 +100,13 @@ enum Ending {
     Done,
 }
 
+/// Who may open a connection, and with what it came.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) permit: Permit,
+    pub(crate) request: Arc<OpeningRequest>,
+}
+
 impl Connection {
     /// Takes a socket over. `response` answers the upgrade; `early` is what came behind the request.
     pub(crate) fn start(
@@ -106,17 +115,18 @@ impl Connection {
         response: &Bytes,
         early: BytesMut,
         sid: &Sid,
-        permit: Permit,
+        guest: Guest,
     ) {
         shard.read_clock();
-        let connection = Self::new(shard, stream, early, permit);
+        let connection = Self::new(shard, stream, early, guest);
         let open = engine::Packet::Open(open_json(&shard.shared, sid, &[]).into());
         shard.send(&connection.link, response, Class::Message);
         shard.send(&connection.link, &open.to_frame(), Class::Message);
         connection.start_actor();
     }
 
-    fn new(shard: &Rc<Shard>, stream: Stream, early: BytesMut, permit: Permit) -> Self {
+    fn new(shard: &Rc<Shard>, stream: Stream, early: BytesMut, guest: Guest) -> Self {
+        let Guest { permit, request } = guest;
         let shared = &shard.shared;
         Self {
             shard: Rc::clone(shard),
@@ -127,6 +137,7 @@ impl Connection {
             running: 0,
             // A bare session is never confirmed, so it waits for nothing.
             permit: shared.rules.raw.is_none().then_some(permit),
+            request,
             ending: Ending::No,
             sid: None,
             candidate: None,
@@ -203,6 +214,7 @@ impl Connection {
         match notice {
             Notice::Timer(timer, due) => self.notice_timer(timer, due),
             Notice::Confirmed(result) => self.step(Input::Confirmed(result)),
+            Notice::Guarded { key, outcome } => self.step(Input::Guarded { key, outcome }),
             Notice::Finished { key, route, id, result } => self.finished(key, route, id, result),
             Notice::Disconnect { key, reason } => self.step(Input::Disconnect { key, reason }),
             Notice::Slow(limit) => self.slow(limit),
@@ -291,14 +303,15 @@ impl Connection {
                 shared.services.metrics.confirmation(code);
                 lifecycle::not_confirmed(shared, code);
             }
-            Effect::Admit { key, nsp, tid, identity } => {
-                if identity.is_some() {
-                    shared.services.metrics.confirmation("confirmed");
-                }
-                self.permit = None;
-                let local = lifecycle::admit(&self.shard, &self.link, key, &nsp, &tid, identity);
-                self.sockets.push(Live { local, lanes: Default::default() });
+            Effect::Guard { key, applicant } => {
+                let info = lifecycle::info(shared, &self.request, applicant);
+                self.guard(key, info);
             }
+            Effect::Admit { key, applicant } => {
+                let info = lifecycle::info(shared, &self.request, applicant);
+                self.admit(key, info);
+            }
+            Effect::Enter { key, info } => self.admit(key, info),
             Effect::Event { key, id, name, args } => self.event(key, id, name, args),
             Effect::Answered { key, id, args } => {
                 self.link.asks.borrow_mut().answered(key, id, args);
@@ -308,6 +321,24 @@ impl Connection {
             Effect::Close { code, reason, answer } => self.say_close(code, &reason, answer),
             Effect::Abort(code) => count_close(shared, code),
         }
+    }
+
+    fn admit(&mut self, key: effect::SocketKey, info: Arc<SocketInfo>) {
+        if info.sid.is_some() {
+            self.shard.shared.services.metrics.confirmation("confirmed");
+        }
+        self.permit = None;
+        let local = lifecycle::admit(&self.shard, &self.link, key, info);
+        self.sockets.push(Live { local, lanes: Default::default() });
+    }
+
+    /// Asks the guards of a socket's nsp, as a task of its own.
+    fn guard(&self, key: effect::SocketKey, info: Arc<SocketInfo>) {
+        let (shared, link) = (Arc::clone(&self.shard.shared), Rc::clone(&self.link));
+        actix_rt::spawn(async move {
+            let outcome = lifecycle::guard(&shared, &info).await.map(|()| info);
+            link.notify(Notice::Guarded { key, outcome });
+        });
     }
 
     fn leave(&mut self, key: effect::SocketKey, reason: DisconnectReason) {

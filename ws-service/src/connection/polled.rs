@@ -16,7 +16,7 @@ use wire::{
 };
 
 use super::{
-    Connection, Ending, LINGER,
+    Connection, Ending, Guest, LINGER,
     effect::Input,
     link::Notice,
     outbox::Class,
@@ -25,10 +25,7 @@ use super::{
     stream::Stream,
     timers::Timer,
 };
-use crate::{
-    shard::{Shard, message::Body},
-    unconfirmed::Permit,
-};
+use crate::shard::{Shard, message::Body};
 
 /// How often a request that waits is let go while a WebSocket is on probation.
 const RELEASE: Duration = Duration::from_millis(100);
@@ -36,12 +33,12 @@ const RELEASE: Duration = Duration::from_millis(100);
 impl Connection {
     /// Begins a session without a socket of its own. Returns the body that opens it; `None` when
     /// the system has no randomness.
-    pub(crate) fn start_polling(shard: &Rc<Shard>, permit: Permit) -> Option<String> {
+    pub(crate) fn start_polling(shard: &Rc<Shard>, guest: Guest) -> Option<String> {
         let sid = shard.new_sid()?;
         let open = super::open_json(&shard.shared, &sid, &["websocket"]);
         shard.read_clock();
         let mut connection =
-            Self::new(shard, Stream::Polling(Polling::default()), BytesMut::new(), permit);
+            Self::new(shard, Stream::Polling(Polling::default()), BytesMut::new(), guest);
         connection.sid = Some(Box::new(sid));
         shard.add_session(&sid, &connection.link);
         connection.start_actor();

@@ -194,7 +194,10 @@ impl Table {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use router_core::session::UserId;
+    use router_core::{
+        session::UserId,
+        socket::{Handshake, SocketData},
+    };
 
     use super::*;
     use crate::connection::stream::Stream;
@@ -205,6 +208,8 @@ pub(super) mod tests {
             nsp: ByteString::from_static(nsp),
             sid: Some(SessionId::from_signed(sid.to_owned())),
             user_id: UserId::new("7"),
+            handshake: Handshake::default(),
+            data: SocketData::default(),
         };
         LocalSocket::new(Arc::new(info), Rc::new(Link::new(1, Stream::Gone)), 1)
     }

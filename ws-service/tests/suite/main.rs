@@ -15,6 +15,7 @@ mod client;
 mod confirm;
 mod drain;
 mod events;
+mod guards;
 mod http;
 mod http_client;
 mod msgpack;

@@ -1,14 +1,19 @@
 //! Where the confirmation meets the sockets: who is let in, who is told off, and until when.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use router_core::socket::DisconnectReason;
+use router_core::{
+    RouteError,
+    socket::{DisconnectReason, SocketInfo},
+};
 use wire::socketio::{self, Outgoing};
 
-use super::{Member, Out, Protocol, Rules, Stage};
+use super::{Guarded, Member, Out, Protocol, Rules, Stage};
 use crate::connection::{
     auth::{self, Failure, Identity},
     bucket::Bucket,
-    effect::Effect,
+    effect::{Applicant, Effect, SocketKey},
     frames::Parser,
     timers::Timer,
 };
@@ -37,7 +42,7 @@ impl Protocol {
         resume: &str,
         out: &mut Out,
     ) {
-        for member in self.members.iter_mut().filter(|member| !member.stage.is_admitted()) {
+        for member in self.members.iter_mut().filter(|member| member.stage.is_unconfirmed()) {
             member.admit(rules, Some(identity), Some(resume), out);
         }
         self.await_confirmation(rules, out);
@@ -47,20 +52,21 @@ impl Protocol {
     /// is closed.
     pub(super) fn fail(&mut self, failure: Failure, whom: impl Fn(&Stage) -> bool, out: &mut Out) {
         let error = socketio::connect_error_json(failure.message, failure.code);
-        let stays = self.members.iter().any(|member| member.stage.is_admitted());
+        let stays = self.members.iter().any(|member| match &member.stage {
+            Stage::Admitted(_) => true,
+            stage => matches!(stage, Stage::Guarded(_)) && !whom(stage),
+        });
         let parser = self.parser;
         self.members.retain(|member| {
             let frame = match &member.stage {
                 Stage::Admitted(_) => return true,
                 stage if !whom(stage) => return true,
-                Stage::Shown { .. } => {
+                stage if !stage.is_answered() => {
                     let refused = Outgoing::connect_error(&member.nsp, &error);
                     out.push(Effect::Send(parser.packet(refused)));
                     return false;
                 }
-                Stage::Asked { .. } | Stage::Answered { .. } => {
-                    parser.event(&member.nsp, auth::ERROR, &failure.to_args())
-                }
+                _ => parser.event(&member.nsp, auth::ERROR, &failure.to_args()),
             };
             out.push(Effect::Send(frame));
             if stays {
@@ -80,7 +86,7 @@ impl Member {
         parser.packet(Outgoing::connect(&self.nsp, self.tid.as_str()))
     }
 
-    /// Answers the CONNECT if that is still owed, says who the client is, and lets it in.
+    /// Lets the client in, unless guards are to be asked first.
     pub(super) fn admit(
         &mut self,
         rules: &Rules,
@@ -88,20 +94,96 @@ impl Member {
         resume: Option<&str>,
         out: &mut Out,
     ) {
-        if matches!(self.stage, Stage::Shown { .. }) {
-            out.push(Effect::Send(self.connected(rules.parser)));
-        }
-        self.stage = Stage::Admitted(Bucket::default());
-        if let Some(identity) = identity {
+        let accept = identity.map(|identity| {
             let address = rules.node.tenant(self.tid.clone());
             let args = auth::accept(&identity.user_id, &address, resume);
-            out.push(Effect::Send(rules.parser.event(&self.nsp, auth::ACCEPT, &args)));
-        }
-        out.push(Effect::Admit {
-            key: self.key,
+            rules.parser.event(&self.nsp, auth::ACCEPT, &args)
+        });
+        let applicant = Applicant {
             nsp: self.nsp.clone(),
             tid: self.tid.clone(),
             identity: identity.cloned(),
-        });
+            auth: self.auth.take(),
+        };
+        let (key, answered) = (self.key, self.stage.is_answered());
+        if self.guarded {
+            let early = self.stage.early().map_or(0, |early| *early);
+            self.stage = Stage::Guarded(Box::new(Guarded { early, answered, accept }));
+            out.push(Effect::Guard { key, applicant });
+            return;
+        }
+        self.welcome(rules, answered, accept, out);
+        out.push(Effect::Admit { key, applicant });
+    }
+
+    /// Answers the CONNECT if that is still owed, and says who the client is.
+    fn welcome(&mut self, rules: &Rules, answered: bool, accept: Option<Bytes>, out: &mut Out) {
+        if !answered {
+            out.push(Effect::Send(self.connected(rules.parser)));
+        }
+        self.stage = Stage::Admitted(Bucket::default());
+        out.extend(accept.map(Effect::Send));
+    }
+}
+
+impl Protocol {
+    /// The guards of a socket's nsp let it in, or not. A refused one costs no other.
+    pub(super) fn guarded(
+        &mut self,
+        rules: &Rules,
+        key: SocketKey,
+        outcome: Result<Arc<SocketInfo>, RouteError>,
+        out: &mut Out,
+    ) {
+        let Some(at) = self.members.iter().position(|member| member.key == key) else { return };
+        let Stage::Guarded(guarded) = &mut self.members[at].stage else { return };
+        let (answered, accept) = (guarded.answered, guarded.accept.take());
+        match outcome {
+            Ok(info) => {
+                self.members[at].welcome(rules, answered, accept, out);
+                out.push(Effect::Enter { key, info });
+            }
+            Err(error) => {
+                let nsp = self.members.remove(at).nsp;
+                if answered {
+                    let told = self.parser.event(&nsp, auth::ERROR, &error.to_args());
+                    out.push(Effect::Send(told));
+                    out.push(Effect::Send(self.parser.packet(Outgoing::disconnect(&nsp))));
+                } else {
+                    let error = error.to_connect_error();
+                    let refused = Outgoing::connect_error(&nsp, &error);
+                    out.push(Effect::Send(self.parser.packet(refused)));
+                }
+            }
+        }
+        self.await_confirmation(rules, out);
+    }
+}
+
+impl Stage {
+    /// The count of events that came before the socket was admitted.
+    fn early(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Shown { early } | Self::Asked { early } | Self::Answered { early } => Some(early),
+            Self::Guarded(guarded) => Some(&mut guarded.early),
+            Self::Admitted(_) => None,
+        }
+    }
+
+    /// Counts an event that came too early, and says how many there were.
+    pub(super) fn count_early(&mut self) -> u64 {
+        self.early().map_or(0, |early| {
+            *early += 1;
+            *early
+        })
+    }
+
+    /// Whether the socket's CONNECT is answered.
+    pub(super) fn is_answered(&self) -> bool {
+        match self {
+            Self::Shown { .. } => false,
+            Self::Guarded(guarded) => guarded.answered,
+            Self::Asked { .. } | Self::Answered { .. } | Self::Admitted(_) => true,
+        }
     }
 }

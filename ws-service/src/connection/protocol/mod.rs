@@ -80,6 +80,10 @@ struct Member {
     nsp: Nsp,
     tid: TenantId,
     stage: Stage,
+    /// Whether guards are asked before it is admitted.
+    guarded: bool,
+    /// What its CONNECT carried; taken when it is admitted.
+    auth: Option<ByteString>,
 }
 
 /// How far a socket is.
@@ -91,13 +95,30 @@ enum Stage {
     Asked { early: u64 },
     /// The answer waits for the confirmation.
     Answered { early: u64 },
+    /// It is confirmed where that is needed, and its nsp's guards are asked.
+    Guarded(Box<Guarded>),
     /// Its events run.
     Admitted(Bucket),
+}
+
+/// A socket whose guards are asked.
+#[derive(Debug)]
+struct Guarded {
+    early: u64,
+    /// Whether its CONNECT is answered.
+    answered: bool,
+    /// What tells it that it is confirmed.
+    accept: Option<bytes::Bytes>,
 }
 
 impl Stage {
     fn is_admitted(&self) -> bool {
         matches!(self, Self::Admitted(_))
+    }
+
+    /// Whether it waits for the confirmation.
+    fn is_unconfirmed(&self) -> bool {
+        matches!(self, Self::Shown { .. } | Self::Asked { .. } | Self::Answered { .. })
     }
 }
 
@@ -165,8 +186,11 @@ impl Protocol {
             }
             Input::Confirmed(Err(error)) => {
                 self.confirmation = Confirmation::None;
-                self.fail(Failure::of(&error), |stage| !matches!(stage, Stage::Asked { .. }), out);
+                let shown =
+                    |stage: &Stage| stage.is_unconfirmed() && !matches!(stage, Stage::Asked { .. });
+                self.fail(Failure::of(&error), shown, out);
             }
+            Input::Guarded { key, outcome } => self.guarded(rules, key, outcome, out),
             Input::Finished { key, id, result } => self.finished(key, id, result, out),
             Input::Disconnect { key, reason } => self.disconnect(rules, key, reason, out),
             Input::Drain { after_ms, busy, within } => self.drain(after_ms, busy, within, out),
@@ -327,7 +351,7 @@ impl Protocol {
         if !code.comes_back() {
             // Official clients come back after any close, unless they were put out before it.
             for member in &self.members {
-                if !matches!(member.stage, Stage::Shown { .. }) {
+                if member.stage.is_answered() {
                     let packet = Outgoing::disconnect(&member.nsp);
                     out.push(Effect::Send(self.parser.packet(packet)));
                 }

@@ -17,7 +17,7 @@ use crate::{
         effect::{Effect, SocketKey},
         frames::Parser,
     },
-    nsps::Auth,
+    nsps::{Admission, Auth},
 };
 
 impl Protocol {
@@ -63,7 +63,7 @@ impl Protocol {
     }
 
     pub(super) fn connect(&mut self, rules: &Rules, nsp: Nsp, shown: Option<&str>, out: &mut Out) {
-        let Some(auth) = rules.nsps.auth(&nsp) else {
+        let Some(Admission { auth, guarded }) = rules.nsps.admission(&nsp) else {
             // The reference server's own words.
             let error = r#"{"message":"Invalid namespace"}"#;
             out.push(Effect::Send(self.parser.packet(Outgoing::connect_error(&nsp, error))));
@@ -81,7 +81,9 @@ impl Protocol {
         };
         let key = self.next_key;
         self.next_key = self.next_key.wrapping_add(1);
-        let mut member = Member { key, nsp, tid, stage: Stage::Shown { early: 0 } };
+        let stage = Stage::Shown { early: 0 };
+        let told = shown.and_then(auth::without_credentials);
+        let mut member = Member { key, nsp, tid, stage, guarded, auth: told };
         match (auth, &self.confirmation) {
             (Auth::Open, _) => member.admit(rules, None, None, out),
             (Auth::SessionSync, Confirmation::Done(identity)) => {
@@ -133,9 +135,9 @@ impl Protocol {
                 }
                 Rate::Abuse => self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out),
             },
-            Stage::Shown { early } | Stage::Asked { early } | Stage::Answered { early } => {
-                *early += 1;
-                if *early > rules.bounds.unconfirmed_events {
+            stage => {
+                let early = stage.count_early();
+                if early > rules.bounds.unconfirmed_events {
                     out.push(Effect::Limit("unconfirmed_events"));
                     self.refuse(CloseCode::TOO_MANY_UNCONFIRMED, "too_many_unconfirmed", out);
                     return;

@@ -13,6 +13,7 @@ use router_core::{
 use wire::ws::{DecodeLimits, Message, client};
 
 use super::*;
+use crate::connection::effect::Applicant;
 use crate::{bounds::Bounds, nsps::Auth};
 
 thread_local! {
@@ -90,10 +91,13 @@ fn say(effect: &Effect) -> String {
         Effect::Confirm(Credential::Token(token)) => format!("confirm token {token:?}"),
         Effect::Confirm(Credential::Resume(resume)) => format!("confirm resume {resume:?}"),
         Effect::NotConfirmed(code) => format!("not confirmed: {code}"),
-        Effect::Admit { key, nsp, tid, identity } => {
+        Effect::Admit { key, applicant } | Effect::Guard { key, applicant } => {
+            let Applicant { nsp, tid, identity, .. } = applicant;
+            let what = if matches!(effect, Effect::Guard { .. }) { "guard" } else { "admit" };
             let user = identity.as_ref().map_or("nobody", |known| known.user_id.as_str());
-            format!("admit {key} {nsp} {tid} {user}")
+            format!("{what} {key} {nsp} {tid} {user}")
         }
+        Effect::Enter { key, info } => format!("enter {key} {}", info.address),
         Effect::Event { key, id, name, args } => {
             format!("event {key} {id:?} {name} {}", args.json())
         }

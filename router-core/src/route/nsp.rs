@@ -1,0 +1,90 @@
+//! What holds for one Socket.IO namespace: who may connect, and what every event meets first.
+
+use bytestring::ByteString;
+
+use crate::handler::{ErasedHandler, Handler, erase};
+
+/// Names of nsps: one name, or with `*` at its end all names that begin so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NspPattern(ByteString);
+
+impl NspPattern {
+    /// The pattern of this text.
+    pub fn new(text: impl Into<ByteString>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether `nsp` is meant.
+    pub fn fits(&self, nsp: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(begin) => nsp.starts_with(begin),
+            None => *self.0 == *nsp,
+        }
+    }
+
+    /// Whether more than one name may be meant.
+    pub fn is_open(&self) -> bool {
+        self.0.ends_with('*')
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One nsp, or those that fit a pattern, while it is registered.
+pub struct NspRoutes {
+    pub(super) pattern: NspPattern,
+    pub(super) guards: Vec<ErasedHandler>,
+    pub(super) before: Vec<ErasedHandler>,
+}
+
+impl std::fmt::Debug for NspRoutes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NspRoutes").field("pattern", &self.pattern).finish_non_exhaustive()
+    }
+}
+
+impl NspRoutes {
+    pub(super) fn new(pattern: NspPattern) -> Self {
+        Self { pattern, guards: Vec::new(), before: Vec::new() }
+    }
+
+    /// Asks `handler` before a socket is admitted, after its session is confirmed where there is one.
+    /// An error refuses the socket: its code, text and data are the CONNECT_ERROR's. Several guards
+    /// are asked in the order in which they were registered, until one refuses.
+    ///
+    /// The extractors are those of an event; nothing can be emitted to the socket yet.
+    pub fn guard<H, S: 'static, M: 'static>(&mut self, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        self.guards.push(erase(handler));
+        self
+    }
+
+    /// Runs `handler` before the handler of every event. Its error is the event's acknowledgement,
+    /// and the event's handler is not run; what it returns else is ignored. Several run in the order
+    /// in which they were registered.
+    pub fn prepend<H, S: 'static, M: 'static>(&mut self, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        self.before.push(erase(handler));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_one_name_or_a_beginning() {
+        let fits = |pattern: &'static str, nsp| NspPattern::new(pattern).fits(nsp);
+        assert!(fits("/", "/") && !fits("/", "/a"));
+        assert!(fits("/room-*", "/room-1") && fits("/room-*", "/room-"));
+        assert!(!fits("/room-*", "/rooms") && fits("/*", "/any"));
+    }
+}

@@ -25,20 +25,21 @@ struct Ask {
 }
 
 impl Asks {
-    /// Begins to wait for the socket `key`: the id to ask under. `None`, and the asker is told, when
-    /// `max` wait already.
-    pub(crate) fn begin(&mut self, key: SocketKey, asker: Asker, max: usize) -> Option<u64> {
+    /// Begins to wait for the socket `key`: the id to ask under.
+    ///
+    /// # Errors
+    /// Gives the asker back when `max` wait already.
+    pub(crate) fn begin(&mut self, key: SocketKey, asker: Asker, max: usize) -> Result<u64, Asker> {
         if self.waiting.len() >= max {
             // Whose asker gave up waits no more.
             self.waiting.retain(|ask| !ask.asker.is_closed());
         }
         if self.waiting.len() >= max {
-            tell(asker, Err(AckError::TooMany));
-            return None;
+            return Err(asker);
         }
         self.last_id += 1;
         self.waiting.push(Ask { id: self.last_id, key, asker });
-        Some(self.last_id)
+        Ok(self.last_id)
     }
 
     /// The socket `key` acknowledged. What nobody waits for is ignored: it may be late.
@@ -104,8 +105,7 @@ mod tests {
         drop(ask(&mut asks, 7));
         let (id, _waits_too) = ask(&mut asks, 7);
         assert_eq!(id, 3);
-        let (_, mut refused) = ask(&mut asks, 7);
-        assert!(matches!(refused.try_recv(), Ok(Err(AckError::TooMany))));
+        assert!(asks.begin(7, oneshot::channel().0, 2).is_err());
     }
 
     #[test]

@@ -55,12 +55,15 @@ impl Shard {
         let max = self.shared.rules.bounds.pending_acks;
         let id = socket.link.asks.borrow_mut().begin(socket.key, asker, max);
         match id {
-            Some(id) => {
+            Ok(id) => {
                 let parser = self.shared.rules.parser;
                 let frame = parser.question(&nsp, id, event, args);
                 self.send(&socket.link, &frame, Class::Message);
             }
-            None => self.shared.services.metrics.limit("pending_acks"),
+            Err(asker) => {
+                self.shared.services.metrics.limit("pending_acks");
+                let _gone = asker.send(Err(AckError::TooMany));
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod binary;
 mod bounds;
 mod broadcast;
 mod client;

@@ -233,27 +233,3 @@ async fn a_websocket_for_no_session_is_refused() {
     neighbour.post("420[\"test.echo\",1]").await.ok();
     assert_eq!(neighbour.packet().await, "430[1]");
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn binary_messages_cross_both_transports_whole() {
-    let cluster = Cluster::new();
-    let server = serve_open(&cluster).await;
-    let mut poller = connected(&server).await;
-    let args = r#"{"_placeholder":true,"num":0},"x",{"_placeholder":true,"num":1}"#;
-    let body = format!("452-0[\"test.echo\",{args}]\u{1e}bAQID\u{1e}bBA==");
-    poller.post(&body).await.ok();
-    assert_eq!(poller.packet().await, format!("462-0[{args}]"));
-    assert_eq!([poller.packet().await, poller.packet().await], ["bAQID", "bBA=="]);
-    // Announced by a post, delivered by the WebSocket.
-    poller.post(&format!("452-1[\"test.echo\",{args}]\u{1e}bAQID")).await.ok();
-    let mut socket = Client::candidate(server.addr(), &poller.sid).await;
-    socket.send("2probe").await;
-    socket.text().await;
-    socket.send("5").await;
-    socket.raw(&wire::ws::client::binary(&[4])).await;
-    assert_eq!(socket.text().await, format!("462-1[{args}]"));
-    for bytes in [&[1, 2, 3][..], &[4]] {
-        let Some(Message::Binary(message)) = socket.message().await else { panic!("no binary") };
-        assert_eq!(message, bytes);
-    }
-}

@@ -43,6 +43,9 @@ pub(crate) struct Cli {
     /// Bytes of one frame, one message or one polling body.
     #[arg(long, value_name = "BYTES", default_value_t = 1_000_000)]
     pub(crate) max_payload: u64,
+    /// Packets in message-pack, for clients with socket.io-msgpack-parser.
+    #[arg(long)]
+    pub(crate) msgpack: bool,
     /// Threads that hold sockets. By default one for each core.
     #[arg(long)]
     pub(crate) workers: Option<usize>,

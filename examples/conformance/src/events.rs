@@ -1,9 +1,14 @@
 //! What the program does with each event, the same in every namespace.
 
+use std::time::Duration;
+
 use router_core::{
     Args, Payload, RouteError, Routes,
     socket::{Io, Socket},
 };
+
+/// How long a client may take to acknowledge.
+const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What clients may emit.
 pub(crate) fn routes(cfg: &mut Routes) {
@@ -11,6 +16,7 @@ pub(crate) fn routes(cfg: &mut Routes) {
         .on("message", message)
         .on("message-with-ack", back)
         .on("echo", back)
+        .on("emit-with-ack", emit_with_ack)
         .on("join", join)
         .on("leave", leave)
         .on("to-room", to_room)
@@ -27,6 +33,21 @@ async fn message(socket: Socket, args: Args) -> Result<(), RouteError> {
 /// `message-with-ack`, `echo`: the arguments come back in the acknowledgement.
 async fn back(args: Args) -> Args {
     args
+}
+
+/// `emit-with-ack`: the arguments go out again with an acknowledgement asked for, and what came back
+/// goes out once more. In the background, so that the client's next events do not wait for it.
+async fn emit_with_ack(socket: Socket, args: Args) {
+    actix_web::rt::spawn(async move {
+        let asked = socket.emit_args_with_ack("emit-with-ack", args, ACK_TIMEOUT).await;
+        let said = match asked {
+            Ok(answer) => socket.emit_args("emit-with-ack", answer).await,
+            Err(error) => return tracing::info!(%error, "nothing came back"),
+        };
+        if let Err(error) = said {
+            tracing::info!(%error, "what came back has nowhere to go");
+        }
+    });
 }
 
 /// `join`: answered with the room when whatever is said there reaches the socket.

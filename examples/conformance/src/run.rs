@@ -17,7 +17,7 @@ use router_core::{
     session::{Confirmer, SessionSettings, Sessions, Site},
 };
 use tokio::sync::watch;
-use ws_service::{Auth, Builder, Origins, WsService};
+use ws_service::{Auth, Builder, Origins, Parser, WsService};
 
 use crate::{cli::Cli, events, say};
 
@@ -33,6 +33,7 @@ pub(crate) async fn run(cli: &Cli) -> Result<()> {
     let service = builder(cli, node, &backend)?
         .nsp("/", Auth::Open)
         .nsp("/custom", Auth::Open)
+        .parser(if cli.msgpack { Parser::Msgpack } else { Parser::Json })
         .routes(events::routes)
         .listen(listen(cli.listen())?)
         .build()?;

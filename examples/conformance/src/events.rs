@@ -22,7 +22,8 @@ pub(crate) fn routes(cfg: &mut Routes) {
         .on("to-room", to_room)
         .on("to-all", to_all)
         .on("bcast", bcast)
-        .on("kick", kick);
+        .on("kick", kick)
+        .on("kick-transport", kick_transport);
 }
 
 /// `message`: the arguments come back in an event.
@@ -86,4 +87,9 @@ async fn bcast(io: Io, args: Args) -> Result<(), RouteError> {
 /// `kick`: disconnects the namespace.
 async fn kick(socket: Socket) {
     socket.disconnect().await;
+}
+
+/// `kick-transport`: closes the connection, after which clients come back.
+async fn kick_transport(socket: Socket) {
+    socket.close_connection().await;
 }

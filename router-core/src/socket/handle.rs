@@ -167,6 +167,14 @@ impl Socket {
         self.broadcast().volatile()
     }
 
+    /// Closes its connection, with all sockets on that. Its client comes back by itself.
+    pub async fn close_connection(&self) {
+        if let Some(tid) = self.info.address.tid() {
+            let who = Recipients::Socket(tid.clone());
+            self.hub.disconnect(who, DisconnectReason::TransportClosed).await;
+        }
+    }
+
     /// Sends it away for good: its client does not come back by itself.
     pub async fn disconnect(&self) {
         if let Some(tid) = self.info.address.tid() {

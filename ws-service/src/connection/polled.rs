@@ -72,7 +72,10 @@ impl Connection {
     pub(super) fn posted(&mut self, body: Body, reply: Reply) {
         self.be_punctual();
         if self.ending != Ending::No {
-            return answer(reply, Err(OpenError::UnknownSession));
+            // Who was told to leave says goodbye.
+            let goodbye = matches!(&body, Body::Whole(body) if &body[..] == b"1");
+            let ok = Bytes::from_static(b"ok");
+            return answer(reply, if goodbye { Ok(ok) } else { Err(OpenError::UnknownSession) });
         }
         if !self.link.is_polling() {
             return answer(reply, Err(OpenError::BadRequest));

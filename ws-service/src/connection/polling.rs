@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use wire::engine::{OpenError, payload};
+use wire::engine::{self, OpenError, payload};
 
 use super::{outbox::Outbox, stream::Wrote};
 use crate::clock::Moment;
@@ -70,7 +70,10 @@ impl Polling {
         let Some(reply) = self.waiting.take() else { return nothing };
         let (mut body, mut bytes) = (Vec::new(), 0);
         for frames in outbox.frames() {
-            if bytes > 0 && bytes + frames.len() > ANSWER {
+            // The close comes alone: official clients do it before the packets that came with it, so
+            // they would miss the DISCONNECT that tells them to stay away.
+            let full = bytes + frames.len() > ANSWER || *frames == engine::frames::CLOSE;
+            if bytes > 0 && full {
                 break;
             }
             payload::append_frames(&mut body, frames);

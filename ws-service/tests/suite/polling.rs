@@ -364,9 +364,40 @@ async fn last_words_reach_a_poller_that_is_sent_away() {
     poller.post("40").await.ok();
     poller.packet().await;
     poller.post("42[\"test.kick\"]").await.ok();
-    assert_eq!(poller.packet().await, "41");
-    assert_eq!(poller.packet().await, "1");
+    // In answers of their own: official clients close before they look at what came together.
+    assert_eq!(poller.poll().await.body, "41");
+    assert_eq!(poller.poll().await.body, "1");
     poller.poll().await.refused(400, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poller_that_was_sent_away_may_say_goodbye() {
+    let cluster = Cluster::new();
+    let server = serve_open(&cluster, Limits::default()).await;
+    let mut poller = Poller::open(server.addr()).await;
+    poller.post("40").await.ok();
+    poller.packet().await;
+    poller.post("42[\"test.kick\"]").await.ok();
+    assert_eq!(poller.poll().await.body, "41");
+    poller.post("1").await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_closed_under_a_socket_may_come_back() {
+    let cluster = Cluster::new();
+    let server = serve_open(&cluster, Limits::default()).await;
+    let mut poller = Poller::open(server.addr()).await;
+    poller.post("40").await.ok();
+    poller.packet().await;
+    poller.post("42[\"test.cut\"]").await.ok();
+    // No DISCONNECT.
+    assert_eq!(poller.poll().await.body, "1");
+    let mut socket = Client::open(server.addr()).await;
+    socket.send("40").await;
+    socket.text().await;
+    socket.send("42[\"test.cut\"]").await;
+    let ended = socket.ended().await;
+    assert_eq!((ended.texts.len(), ended.code), (0, Some(4000)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -200,6 +200,7 @@ pub(crate) fn routes(cfg: &mut Routes) {
             session.update(router_core::session::inc("count", 1)).await
         })
         .on("kick", async |socket: Socket| socket.disconnect().await)
+        .on("cut", async |socket: Socket| socket.close_connection().await)
         .on("emit_then_ack", async |socket: Socket| {
             socket.emit("test.emitted", &1).await?;
             Ok::<_, EmitError>("acknowledged")

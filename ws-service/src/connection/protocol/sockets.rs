@@ -190,6 +190,9 @@ impl Protocol {
         out: &mut Out,
     ) {
         let Some(at) = self.members.iter().position(|member| member.key == key) else { return };
+        if reason == DisconnectReason::TransportClosed {
+            return self.close(CloseCode::TRANSPORT_RESET, "", reason, out);
+        }
         let member = self.members.remove(at);
         let code = match reason {
             DisconnectReason::SessionEnded => CloseCode::SESSION_ENDED,

@@ -11,7 +11,7 @@ use router_core::limits::{Limit, Limits};
 /// A Socket.IO server for suites, official clients and benchmarks.
 ///
 /// Anybody may connect, from any page. Limits of rates and numbers are off; bounds of bytes and of
-/// time stay. The namespaces are / and /custom. Stops on SIGTERM or Ctrl-C.
+/// time stay. The namespaces are /, /custom and /guarded, which admits the token `letmein`. Stops on SIGTERM or Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Cli {

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use router_core::{
     Args, Payload, RouteError, Routes,
-    socket::{Io, Socket},
+    route::Hook,
+    socket::{Handshake, Io, Socket},
 };
+use serde::Deserialize;
 
 /// How long a client may take to acknowledge.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What clients may emit.
 pub(crate) fn routes(cfg: &mut Routes) {
+    cfg.nsp("/guarded").guard(admit);
+    cfg.hook(Hook::Connect, greet);
     cfg.root()
         .on("message", message)
         .on("message-with-ack", back)
@@ -24,6 +28,26 @@ pub(crate) fn routes(cfg: &mut Routes) {
         .on("bcast", bcast)
         .on("kick", kick)
         .on("kick-transport", kick_transport);
+}
+
+/// What a client shows to be let into `/guarded`.
+#[derive(Debug, Deserialize)]
+struct Shown {
+    token: Option<String>,
+}
+
+/// `/guarded` admits those who know the word.
+async fn admit(handshake: Handshake) -> Result<(), RouteError> {
+    match handshake.auth::<Shown>() {
+        Ok(Shown { token: Some(token) }) if token == "letmein" => Ok(()),
+        _ => Err(RouteError::new("not_authorized", "not authorized")),
+    }
+}
+
+/// On connect: `auth` with the object that the client came with.
+async fn greet(socket: Socket, handshake: Handshake) -> Result<(), RouteError> {
+    let auth = Args::from_checked_json(handshake.auth_json().into(), Vec::new());
+    Ok(socket.emit_args("auth", auth).await?)
 }
 
 /// `message`: the arguments come back in an event.

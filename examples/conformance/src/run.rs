@@ -33,6 +33,7 @@ pub(crate) async fn run(cli: &Cli) -> Result<()> {
     let service = builder(cli, node, &backend)?
         .nsp("/", Auth::Open)
         .nsp("/custom", Auth::Open)
+        .nsp("/guarded", Auth::Open)
         .parser(if cli.msgpack { Parser::Msgpack } else { Parser::Json })
         .routes(events::routes)
         .listen(listen(cli.listen())?)

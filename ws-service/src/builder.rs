@@ -295,6 +295,7 @@ impl Builder {
         nsps.set_guarded(router.guarded_nsps());
         let mut observers = self.observers;
         observers.push(Box::new(session_end::observers));
+        observers.push(Box::new(router_core::socket::observers));
         let observers = ObserverSet::new(Observers::build(observers)?)?;
         let inbox = self.node.take_inbox().ok_or(BuildError::NoInbox)?;
 

@@ -7,15 +7,18 @@ mod pending;
 pub(crate) mod reader;
 mod seen;
 pub(crate) mod shared;
+mod survey;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use channels::Wanted;
 pub use error::{AskError, BroadcastError, TransmitError};
 pub(crate) use shared::{Delivery, Shared};
+pub use survey::Partial;
 
 use crate::{
     address::{Address, Namespace, NodeAddress},
@@ -74,12 +77,28 @@ impl Bus {
         event: &str,
         args: Args,
     ) -> Result<(), BroadcastError> {
-        let shared = &self.shared;
         let envelope = self.envelope(Kind::Broadcast, event, ns.clone().into(), args);
         let frame = Frame::Envelope(envelope.clone()).encode()?;
-        if ns == shared.node.ns {
-            shared.observe_broadcast(envelope);
+        if ns == self.shared.node.ns {
+            self.shared.observe_broadcast(envelope);
         }
+        self.publish_broadcast(ns, frame).await
+    }
+
+    /// [`broadcast_args`](Self::broadcast_args) to every node but this one.
+    pub(crate) async fn broadcast_others(
+        &self,
+        ns: Namespace,
+        event: &str,
+        args: Args,
+    ) -> Result<(), BroadcastError> {
+        let envelope = self.envelope(Kind::Broadcast, event, ns.clone().into(), args);
+        let frame = Frame::Envelope(envelope).encode()?;
+        self.publish_broadcast(ns, frame).await
+    }
+
+    async fn publish_broadcast(&self, ns: Namespace, frame: Bytes) -> Result<(), BroadcastError> {
+        let shared = &self.shared;
         shared.metrics.broadcasts_out.inc();
         let published = shared.link().publish(Subject::Namespace(ns), frame).await;
         published.map_err(|error| {

@@ -5,17 +5,21 @@
 //! somebody there; for a single socket to its node. The frame carries the whole selection and an id:
 //! a node that hears it on several channels takes it once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use serde::Serialize;
 
-use super::{Recipients, Room, Selection, SocketHub, room_channel};
+use super::{
+    IntoRooms, QueryError, Recipients, RemoteSocket, Room, Selection, SocketHub,
+    cluster::{EVENT, Order, Ordered, perform},
+    room_channel,
+};
 use crate::{
     address::{Namespace, NodeAddress, ns},
     args::Args,
     backend::bus::Subject,
-    bus::{BroadcastError, Bus},
+    bus::{BroadcastError, Bus, Partial},
 };
 
 /// The service that holds sockets, unless another is named.
@@ -37,6 +41,7 @@ pub struct Emitter {
     nodes: Vec<NodeAddress>,
     volatile: bool,
     local: bool,
+    timeout: Option<Duration>,
 }
 
 impl Emitter {
@@ -52,6 +57,7 @@ impl Emitter {
             nodes: Vec::new(),
             volatile: false,
             local: false,
+            timeout: None,
         }
     }
 
@@ -132,6 +138,73 @@ impl Emitter {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Waits at most this long for other nodes when they are asked. By default the limit
+    /// `receipt_timeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The sockets that are meant, with their rooms, by node.
+    ///
+    /// # Errors
+    /// When nobody says which nodes live. A node that does not answer is named among the missing.
+    pub async fn fetch_sockets(&self) -> Result<Partial<Vec<RemoteSocket>>, QueryError> {
+        self.order(Order::Describe).await
+    }
+
+    /// Puts them on rooms. When this returns, those of the nodes that answered are on them, and what
+    /// is said there reaches them.
+    ///
+    /// # Errors
+    /// As [`fetch_sockets`](Self::fetch_sockets), or why this node's own sockets are not on them.
+    pub async fn sockets_join(&self, rooms: impl IntoRooms) -> Result<Partial<()>, QueryError> {
+        Ok(self.order(Order::Join(rooms.into_rooms())).await?.map(drop))
+    }
+
+    /// Takes them off rooms.
+    ///
+    /// # Errors
+    /// As [`fetch_sockets`](Self::fetch_sockets).
+    pub async fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<Partial<()>, QueryError> {
+        Ok(self.order(Order::Leave(rooms.into_rooms())).await?.map(drop))
+    }
+
+    /// Sends them away for good: their clients do not come back by themselves.
+    ///
+    /// # Errors
+    /// As [`fetch_sockets`](Self::fetch_sockets).
+    pub async fn disconnect_sockets(&self) -> Result<Partial<()>, QueryError> {
+        Ok(self.order(Order::Disconnect).await?.map(drop))
+    }
+
+    async fn order(&self, order: Order) -> Result<Partial<Vec<RemoteSocket>>, QueryError> {
+        let ordered = Ordered { to: Arc::new(self.to.clone()), order };
+        let args = Args::one(&ordered)?;
+        let mut all = Partial { results: Vec::new(), missing: Vec::new() };
+        let is_here = self.hub.bus().is_some_and(|bus| bus.node().ns == self.ns);
+        if is_here {
+            all.results = perform(&*self.hub, ordered).await?;
+        }
+        if let Some(bus) = self.bus.as_ref().filter(|_| !self.local) {
+            let others = bus.survey(&self.ns, EVENT, &args, self.deadline(bus)).await;
+            let others = others.map_err(QueryError::Unavailable)?;
+            all.missing = others.missing;
+            for (node, answer) in others.results {
+                match answer.first::<Vec<RemoteSocket>>() {
+                    Ok(sockets) => all.results.extend(sockets),
+                    Err(_) => all.missing.push(node),
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// How long other nodes are waited for.
+    pub(super) fn deadline(&self, bus: &Bus) -> Duration {
+        self.timeout.or(bus.shared.limits.receipt_timeout.get()).unwrap_or(Duration::MAX)
     }
 
     /// Where the nodes that are meant listen.

@@ -4,7 +4,10 @@ use std::{fmt::Debug, sync::Arc};
 
 use bytestring::ByteString;
 
-use super::{AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, SocketInfo};
+use super::{
+    AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, RemoteSocket,
+    SocketInfo,
+};
 use crate::{address::TenantId, args::Args, backend::BoxFuture, bus::Bus};
 
 /// The sockets of a node, as the service that holds them gives them to handlers.
@@ -70,6 +73,9 @@ pub trait SocketHub: Debug + Send + Sync {
     /// The rooms of a socket, by name; none when it is gone.
     fn rooms(&self, tid: &TenantId) -> BoxFuture<'_, Vec<ByteString>>;
 
+    /// The sockets that are meant, with their rooms.
+    fn describe(&self, who: Recipients) -> BoxFuture<'_, Vec<RemoteSocket>>;
+
     /// The bus, as the node whose sockets these are; `None` without sockets.
     fn bus(&self) -> Option<&Bus>;
 
@@ -117,6 +123,10 @@ impl SocketHub for NoSockets {
     }
 
     fn rooms(&self, _: &TenantId) -> BoxFuture<'_, Vec<ByteString>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn describe(&self, _: Recipients) -> BoxFuture<'_, Vec<RemoteSocket>> {
         Box::pin(std::future::ready(Vec::new()))
     }
 

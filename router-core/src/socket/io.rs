@@ -1,15 +1,15 @@
 //! The sockets of all nodes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Emitter, Room, SocketHub};
+use super::{Emitter, IntoRooms, QueryError, RemoteSocket, Room, SocketHub};
 use crate::{
-    address::Namespace,
+    address::{Namespace, NodeAddress},
     args::Args,
-    bus::{BroadcastError, Bus},
+    bus::{BroadcastError, Bus, Partial},
 };
 
 /// The sockets of all nodes, in one nsp. Cheap to clone; may be sent to any thread; works in every
@@ -105,5 +105,74 @@ impl Io {
     /// As [`Emitter::emit`].
     pub async fn emit_args(&self, event: &str, args: Args) -> Result<(), BroadcastError> {
         self.all().emit_args(event, args).await
+    }
+
+    /// The sockets of all nodes, with their rooms. See [`Emitter::fetch_sockets`].
+    ///
+    /// # Errors
+    /// As [`Emitter::fetch_sockets`].
+    pub async fn fetch_sockets(&self) -> Result<Partial<Vec<RemoteSocket>>, QueryError> {
+        self.all().fetch_sockets().await
+    }
+
+    /// Puts all of them on rooms. See [`Emitter::sockets_join`].
+    ///
+    /// # Errors
+    /// As [`Emitter::sockets_join`].
+    pub async fn sockets_join(&self, rooms: impl IntoRooms) -> Result<Partial<()>, QueryError> {
+        self.all().sockets_join(rooms).await
+    }
+
+    /// Takes all of them off rooms.
+    ///
+    /// # Errors
+    /// As [`Emitter::sockets_leave`].
+    pub async fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<Partial<()>, QueryError> {
+        self.all().sockets_leave(rooms).await
+    }
+
+    /// Sends all of them away for good.
+    ///
+    /// # Errors
+    /// As [`Emitter::disconnect_sockets`].
+    pub async fn disconnect_sockets(&self) -> Result<Partial<()>, QueryError> {
+        self.all().disconnect_sockets().await
+    }
+
+    /// Broadcasts to the other nodes of the service, where observers of the broadcast run. No socket
+    /// gets anything by it.
+    ///
+    /// # Errors
+    /// When the bus did not take it.
+    pub async fn server_side_emit<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        payload: &T,
+    ) -> Result<(), BroadcastError> {
+        self.bus.broadcast_others(self.all().ns, event, Args::one(payload)?).await
+    }
+
+    /// Asks the other nodes of the service, where `on_ask` answers, and waits for them until
+    /// `timeout`. A node that answers with an error, or with what is no `R`, counts as missing.
+    ///
+    /// # Errors
+    /// When nobody says which nodes live.
+    pub async fn server_side_emit_with_ack<T: Serialize + ?Sized, R: DeserializeOwned>(
+        &self,
+        event: &str,
+        payload: &T,
+        timeout: Duration,
+    ) -> Result<Partial<Vec<(NodeAddress, R)>>, QueryError> {
+        let args = Args::one(payload)?;
+        let answers = self.bus.survey(&self.all().ns, event, &args, timeout).await;
+        let answers = answers.map_err(QueryError::Unavailable)?;
+        let mut read = Partial { results: Vec::new(), missing: answers.missing };
+        for (node, answer) in answers.results {
+            match answer.first() {
+                Ok(answer) => read.results.push((node, answer)),
+                Err(_) => read.missing.push(node),
+            }
+        }
+        Ok(read)
     }
 }

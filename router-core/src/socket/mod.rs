@@ -10,6 +10,7 @@
 //! A *room* is a channel without history: a name that sockets of one nsp are on, on whatever node. A
 //! socket's own room is its [address](SocketInfo::address); it is reached there and never joined.
 
+mod cluster;
 mod data;
 mod emitter;
 mod error;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
+pub use cluster::{QueryError, RemoteSocket, observers};
 pub use data::SocketData;
 pub use emitter::Emitter;
 pub use error::{AckError, EmitError, JoinError, QueueFull};

@@ -16,7 +16,7 @@ use crate::{
     limits::Limit,
     socket::{
         AckError, DisconnectReason, EmitError, JoinError, QueueFull, ROOM_NAME_MAX, Recipients,
-        Selection, SocketHub, SocketInfo, room_channel,
+        RemoteSocket, Selection, SocketHub, SocketInfo, room_channel,
     },
 };
 
@@ -212,6 +212,16 @@ impl SocketHub for TestHub {
         let entry = lock(&self.sockets).get(tid).cloned();
         let rooms = entry.map(|(_, mailbox)| lock(&mailbox.rooms).keys().cloned().collect());
         Box::pin(async move { rooms.unwrap_or_default() })
+    }
+
+    fn describe(&self, who: Recipients) -> BoxFuture<'_, Vec<RemoteSocket>> {
+        let chosen = self.chosen(&who).into_iter().map(|(_, (info, mailbox))| RemoteSocket {
+            address: info.address.clone(),
+            nsp: info.nsp.clone(),
+            user_id: info.user_id.clone(),
+            rooms: lock(&mailbox.rooms).keys().cloned().collect(),
+        });
+        Box::pin(std::future::ready(chosen.collect()))
     }
 
     fn bus(&self) -> Option<&Bus> {

@@ -103,7 +103,9 @@ fn run(
         let backend = Backend { bus: Arc::new(spy), ..plain };
         let spec = NodeSpec::new(builder.node);
         let router = Router::new(builder.routes, &spec.limits).expect("routes are unambiguous");
-        let observers = ObserverSet::new(builder.observers).expect("observers are unambiguous");
+        let mut observers = builder.observers;
+        crate::socket::observers(&mut observers);
+        let observers = ObserverSet::new(observers).expect("observers are unambiguous");
         let node = Node::start(spec, backend.clone()).await.expect("the node starts");
         let sessions = Sessions::new(backend.records, Site::main(), SessionSettings::default());
         let hub = Arc::new(TestHub::new(node.bus().clone(), node.limits().rooms_per_socket));

@@ -5,4 +5,5 @@ mod compile_errors;
 mod gates;
 mod handlers;
 mod node;
+mod queries;
 mod rooms;

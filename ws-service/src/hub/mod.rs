@@ -16,8 +16,8 @@ use router_core::{
     Args, Bus, TenantId,
     backend::BoxFuture,
     socket::{
-        AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, SocketHub,
-        SocketInfo,
+        AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, RemoteSocket,
+        SocketHub, SocketInfo,
     },
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -255,6 +255,10 @@ impl SocketHub for Hub {
     fn rooms(&self, tid: &TenantId) -> BoxFuture<'_, Vec<ByteString>> {
         let tid = tid.clone();
         Box::pin(self.rooms_of(tid))
+    }
+
+    fn describe(&self, who: Recipients) -> BoxFuture<'_, Vec<RemoteSocket>> {
+        Box::pin(self.describe_sockets(who))
     }
 
     fn bus(&self) -> Option<&Bus> {

@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use futures_util::future::try_join_all;
 use router_core::{
     Args, TenantId,
-    socket::{AckError, JoinError, ROOM_NAME_MAX, Recipients, room_channel},
+    socket::{AckError, JoinError, ROOM_NAME_MAX, Recipients, RemoteSocket, room_channel},
 };
 use tokio::sync::oneshot;
 
@@ -95,6 +95,19 @@ impl Hub {
         sent.map_err(|_| AckError::Gone)?;
         // Dropped unanswered, its connection is gone.
         told.await.unwrap_or(Err(AckError::Disconnected))
+    }
+
+    pub(super) async fn describe_sockets(&self, who: Recipients) -> Vec<RemoteSocket> {
+        let mut all = Vec::new();
+        for shard in self.shards_with(&who) {
+            let (done, described) = oneshot::channel();
+            let message = ShardMessage::Describe { who: who.clone(), done };
+            // A shard whose thread is gone has no sockets.
+            if shard.inbound.send(message).await.is_ok() {
+                all.extend(described.await.unwrap_or_default());
+            }
+        }
+        all
     }
 
     pub(super) async fn rooms_of(&self, tid: TenantId) -> Vec<ByteString> {

@@ -1,14 +1,16 @@
 //! What is asked of single sockets of this thread: to be on rooms, to acknowledge.
 
+use std::rc::Rc;
+
 use bytestring::ByteString;
 use router_core::{
     Args, TenantId,
     bus::Wanted,
-    socket::{AckError, JoinError, Recipients},
+    socket::{AckError, JoinError, Recipients, RemoteSocket},
 };
 use wire::socketio::Nsp;
 
-use super::Shard;
+use super::{Shard, table::LocalSocket};
 use crate::connection::{asks::Asker, outbox::Class};
 
 impl Shard {
@@ -75,6 +77,18 @@ impl Shard {
                 table.rooms.leave(&socket, room);
             }
         }
+    }
+
+    /// The sockets that are meant, with their rooms.
+    pub(super) fn describe(&self, who: &Recipients) -> Vec<RemoteSocket> {
+        let chosen = self.table.borrow().chosen(who);
+        let describe = |socket: &Rc<LocalSocket>| RemoteSocket {
+            address: socket.info.address.clone(),
+            nsp: socket.info.nsp.clone(),
+            user_id: socket.info.user_id.clone(),
+            rooms: socket.rooms(),
+        };
+        chosen.iter().map(describe).collect()
     }
 
     /// The rooms of a socket.

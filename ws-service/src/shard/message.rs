@@ -8,7 +8,7 @@ use router_core::{
     Args, TenantId,
     bus::Wanted,
     session::SessionId,
-    socket::{DisconnectReason, JoinError, Recipients, Selection},
+    socket::{DisconnectReason, JoinError, Recipients, RemoteSocket, Selection},
 };
 use tokio::sync::oneshot;
 
@@ -36,6 +36,8 @@ pub(crate) enum ShardMessage {
     },
     /// Sockets are taken off rooms.
     Leave { who: Recipients, rooms: Arc<[ByteString]>, done: oneshot::Sender<()> },
+    /// Somebody asks who is here, and on which rooms.
+    Describe { who: Recipients, done: oneshot::Sender<Vec<RemoteSocket>> },
     /// Somebody asks for a socket's rooms.
     Rooms { tid: TenantId, done: oneshot::Sender<Vec<ByteString>> },
     /// A request to one of its polling sessions, whose socket came to another thread.

@@ -263,6 +263,9 @@ impl Shard {
                 self.leave_rooms(&who, &rooms);
                 let _gone = done.send(());
             }
+            ShardMessage::Describe { who, done } => {
+                let _gone = done.send(self.describe(&who));
+            }
             ShardMessage::Rooms { tid, done } => {
                 let _gone = done.send(self.rooms_of(tid));
             }

@@ -161,3 +161,27 @@ async fn a_process_without_sockets_emits_to_rooms() {
     io.emit("said", "to all").await.unwrap();
     ann.hears("to all").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_of_all_nodes_are_found_joined_and_sent_away() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.serve(1).await, cluster.serve(2).await);
+    let (mut ann, mut bob) = (pair(&cluster, &one).await, pair(&cluster, &two).await);
+    let from = io(&one);
+    let joined = from.sockets_join(["a", "b"]).await.unwrap();
+    assert!(joined.missing.is_empty());
+    from.to("a").emit("said", "hi").await.unwrap();
+    for hearer in [&mut ann, &mut bob] {
+        hearer.hears("hi").await;
+    }
+    from.to(bob.socket.address()).sockets_leave("a").await.unwrap();
+    let found = from.to("b").fetch_sockets().await.unwrap();
+    let rooms = |pair: &Pair| {
+        let described = found.results.iter().find(|found| found.address == *pair.socket.address());
+        described.map(|found| found.rooms.len())
+    };
+    assert_eq!((rooms(&ann), rooms(&bob), found.missing.len()), (Some(2), Some(1), 0));
+    from.except("a").disconnect_sockets().await.unwrap();
+    assert_eq!(bob.client.ended().await.code, Some(4100));
+    assert_eq!(from.fetch_sockets().await.unwrap().results.len(), 1);
+}

@@ -18,8 +18,12 @@ const CARGO_DENY: &str = "0.20.2";
 const NODE_MAJOR_MIN: u32 = 20;
 
 /// A program that the tests start, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 3] =
-    [("redis-server", "redis-server"), ("redis-cli", "redis-tools"), ("chromium", "chromium")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    ("chromium", "chromium"),
+    ("nginx", "nginx"),
+];
 
 /// Who asks for the setup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +55,7 @@ pub(crate) fn ensure(wanted: Wanted) -> Result<()> {
     Ok(())
 }
 
-/// redis-server, chromium, node and npm.
+/// redis-server, chromium, nginx, node and npm.
 fn system_packages(shell: &Shell) -> Result<()> {
     let mut packages = missing();
     let node = node_is_recent(shell);
@@ -143,7 +147,7 @@ fn advice(packages: &[&str], node: bool) -> String {
     let mut lines = vec!["please install what is missing, then run this again:".to_owned()];
     if !packages.is_empty() {
         lines.push(format!("  on Debian, as root: apt-get install {}", packages.join(" ")));
-        lines.push("  elsewhere: Redis 7 (redis-server, redis-cli) and Chromium".to_owned());
+        lines.push("  elsewhere: Redis 7 (redis-server, redis-cli), Chromium and nginx".to_owned());
         lines.push("  (a Chromium of another name or place: CHROMIUM=/path/to/it)".to_owned());
     }
     if !node {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use futures_util::future::try_join;
 use router_core::{
     backend::{Backend, memory::MemoryHub},
-    config::BusSection,
+    config::{BusSection, KeysSection},
     keys::{Key, KeyRing},
     node::{Node, NodeSpec},
     ns,
@@ -29,8 +29,14 @@ pub(crate) async fn run(cli: &Cli) -> Result<()> {
     let backend = launch::open(&BusSection { url: cli.bus.clone().into() }, &cli.limits())?;
     let mut spec = NodeSpec::new(ns("ws").node(cli.nid));
     spec.limits = Arc::new(cli.limits());
+    let peers = peers(cli, &backend).await?;
+    spec.advertise = peers.is_some().then(|| cli.listen().to_string().into());
     let node = Node::start(spec, backend.clone()).await?;
-    let service = builder(cli, node, &backend)?
+    let mut service = builder(cli, node, &backend)?;
+    if let Some(peers) = peers {
+        service = service.peers(peers);
+    }
+    let service = service
         .nsp("/", Auth::Open)
         .nsp("/custom", Auth::Open)
         .nsp("/guarded", Auth::Open)
@@ -54,6 +60,18 @@ pub(crate) async fn run(cli: &Cli) -> Result<()> {
     };
     try_join(service.run(stopped(stop.clone())), engine).await?;
     Ok(())
+}
+
+/// The key that nodes share who pass requests to each other: on loopback, where they find it in the
+/// store. Elsewhere, or at a port that is not known before, a node stays alone.
+async fn peers(cli: &Cli, backend: &Backend) -> Result<Option<KeyRing>> {
+    if !cli.address.is_loopback() || cli.port == 0 {
+        return Ok(None);
+    }
+    let none = KeysSection::default();
+    let secrets = &*backend.secrets;
+    let keys = launch::configured_or_shared(&none, "conformance", cli.address, secrets).await?;
+    Ok(Some(keys))
 }
 
 /// The bare Engine.IO server. It has nothing to say to other processes, so its backend is its own.

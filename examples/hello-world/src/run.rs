@@ -1,6 +1,9 @@
 //! Puts the services together: all in one process, or one of them.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use futures_util::future::{LocalBoxFuture, try_join_all};
@@ -99,7 +102,9 @@ impl System {
 
     /// One node that holds sockets.
     async fn ws(&self, nid: u32, address: &str) -> Result<Running> {
-        let node = Node::start(self.spec("ws", nid), self.backend.clone()).await?;
+        let mut spec = self.spec("ws", nid);
+        spec.advertise = spec.advertise.or_else(|| reachable(address).map(Into::into));
+        let node = Node::start(spec, self.backend.clone()).await?;
         let tokens = Arc::clone(&self.backend.tokens);
         let confirmer = Confirmer::new(self.sessions(), tokens, Arc::clone(&self.keys));
         let sockets = &self.config.sockets;
@@ -122,7 +127,8 @@ impl System {
             .listen(listen(address)?);
         let ws = match tls {
             Some(tls) => ws.tls(tls).build()?,
-            None => ws.build()?,
+            // Then a proxy may send a client's requests to any node.
+            None => ws.peers(Arc::clone(&self.keys)).build()?,
         };
         say(&format!("ws/{nid} holds sockets at {scheme}://{}", ws.handle().local_addr()));
         let stop = self.stopped();
@@ -157,6 +163,14 @@ impl System {
 /// A node as a browser dials it; an address may bring its own scheme.
 fn socket_url(address: &str, scheme: &str) -> String {
     if address.contains("://") { address.to_owned() } else { format!("{scheme}://{address}") }
+}
+
+/// Where other nodes of this machine reach one that listens here. One that listens everywhere is
+/// told where that is, by `node.advertise`.
+fn reachable(address: &str) -> Option<String> {
+    let address = address.rsplit("://").next().unwrap_or(address);
+    let everywhere = address.parse().is_ok_and(|at: SocketAddr| at.ip().is_unspecified());
+    (!everywhere).then(|| address.into())
 }
 
 fn listen(address: &str) -> Result<TcpListener> {

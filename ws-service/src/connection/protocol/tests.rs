@@ -1,14 +1,16 @@
 //! The state machine by scripts: what goes in on the left, what comes out on the right. No socket,
 //! no clock, no store.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use router_core::{
     Args, RouteError,
     limits::{Limit, Limits},
     ns,
+    route::NspPattern,
     session::{ConfirmError, Confirmed, Credential, SessionDocument, SessionId, UserId},
+    socket::{Handshake, SocketData, SocketInfo},
 };
 use wire::ws::{DecodeLimits, Message, client};
 
@@ -140,6 +142,44 @@ fn a_shown_token_is_confirmed_before_the_connect_is_answered() {
         "clear Confirm".to_owned(),
     ];
     assert_eq!(script.input(good()), expected);
+}
+
+#[test]
+fn guards_are_asked_after_the_confirmation_and_before_the_connect_is_answered() {
+    let mut script = Script::new(&Limits::default());
+    script.rules.nsps.set_guarded(vec![NspPattern::new("/b"), NspPattern::new("/open")]);
+    assert_eq!(script.text(r#"40/open,{"a":1}"#), ["guard 0 /open t1 nobody"]);
+    assert_eq!(script.text(r#"40/b,{"ws_token":"x"}"#), [r#"confirm token "x""#]);
+    assert_eq!(script.input(good()), ["guard 1 /b t2 7"]);
+    let early = script.text(r#"42/b,1["say"]"#);
+    assert!(early[0].contains("not_confirmed"), "{early:?}");
+    let refused = Err(RouteError::new("full", "No place."));
+    assert_eq!(
+        script.input(Input::Guarded { key: 0, outcome: refused.clone() }),
+        [r#"> 44/open,{"data":{"code":"full"},"message":"No place."}"#]
+    );
+    let info = |tid: &str| {
+        Ok(Arc::new(SocketInfo {
+            address: format!("ws/1/{tid}").parse().unwrap(),
+            nsp: "/b".into(),
+            sid: None,
+            user_id: None,
+            handshake: Handshake::default(),
+            data: SocketData::default(),
+        }))
+    };
+    let expected = [
+        r#"> 40/b,{"sid":"t2"}"#.to_owned(),
+        accept("42/b,", "t2"),
+        "enter 1 ws/1/t2".to_owned(),
+        "clear Confirm".to_owned(),
+    ];
+    assert_eq!(script.input(Input::Guarded { key: 1, outcome: info("t2") }), expected);
+    // What was decided already, and who is gone.
+    for key in [0, 1, 9] {
+        assert!(script.input(Input::Guarded { key, outcome: info("t2") }).is_empty());
+        assert!(script.input(Input::Guarded { key, outcome: refused.clone() }).is_empty());
+    }
 }
 
 #[test]

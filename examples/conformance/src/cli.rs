@@ -13,7 +13,7 @@ use router_core::limits::{Limit, Limits};
 /// Anybody may connect, from any page. Limits of rates and numbers are off; bounds of bytes and of
 /// time stay. The namespaces are /, /custom and /guarded, which admits the token `letmein`. Stops on SIGTERM or Ctrl-C.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 pub(crate) struct Cli {
     /// The port for Socket.IO, at /socket.io/.
     #[arg(long, default_value_t = 3000)]

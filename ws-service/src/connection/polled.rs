@@ -102,7 +102,10 @@ impl Connection {
             if self.protocol.is_over() {
                 break;
             }
-            said_goodbye = packet == engine::Packet::Close;
+            if packet == engine::Packet::Close {
+                said_goodbye = true;
+                self.link.polling(Polling::say_goodbye);
+            }
             self.step(Input::Packet(packet));
         }
         self.watch_unfinished(true);
@@ -199,7 +202,7 @@ impl Connection {
     /// anything, or nobody was heard for too long.
     pub(super) fn say_close_by_polling(&mut self, code: CloseCode) -> bool {
         self.drop_candidate();
-        let by_client = code == CloseCode::NORMAL;
+        let by_client = self.link.polling(|polling| polling.said_goodbye()) == Some(true);
         let is_waiting = self.link.polling(|polling| polling.is_waiting()) == Some(true);
         let silent = code == CloseCode::PING_TIMEOUT || self.link.waiting() == 0;
         if silent && !by_client && !is_waiting {

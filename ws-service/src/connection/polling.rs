@@ -24,6 +24,8 @@ const NOOP: Bytes = Bytes::from_static(b"6");
 #[derive(Debug, Default)]
 pub(crate) struct Polling {
     waiting: Option<Reply>,
+    /// Whether the client said that it goes.
+    goodbye: bool,
 }
 
 impl Polling {
@@ -42,6 +44,16 @@ impl Polling {
     /// Whether a request waits.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
+    }
+
+    /// The client goes.
+    pub(crate) fn say_goodbye(&mut self) {
+        self.goodbye = true;
+    }
+
+    /// Whether the client said that it goes.
+    pub(crate) fn said_goodbye(&self) -> bool {
+        self.goodbye
     }
 
     /// Lets a waiting request go with nothing.

@@ -86,3 +86,18 @@ async fn the_usual_path_is_nowhere_then() {
         Http::ask(server.addr(), "GET", "/socket.io/?EIO=4&transport=polling", "", "").await;
     assert_eq!(answer.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poller_that_is_sent_away_hears_the_close() {
+    let cluster = Cluster::new();
+    let server = serve_bare(&cluster).await;
+    let sid = ask(&server, "GET", "polling", "").await.sid();
+    let session = format!("polling&sid={sid}");
+    ask(&server, "POST", &session, "4bye").await;
+    let mut heard = ask(&server, "GET", &session, "").await.body;
+    if heard == "4bye" {
+        heard = ask(&server, "GET", &session, "").await.body;
+    }
+    assert!(heard.ends_with('1'), "{heard}");
+    ask(&server, "GET", &session, "").await.refused(400, 1);
+}

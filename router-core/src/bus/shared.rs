@@ -18,7 +18,7 @@ use crate::{
     id::MessageIds,
     limits::Limits,
     metrics::Metrics,
-    socket::{Recipients, SocketHub},
+    socket::SocketHub,
 };
 
 /// A message on its way to the observers.
@@ -168,7 +168,7 @@ impl Shared {
         }
         self.metrics.emits_in.inc();
         let Emission { to, event, args, volatile, .. } = emission;
-        if hub.relay(Recipients::Selection(to), &event, &args, volatile).is_err() {
+        if hub.relay(to.recipients(), &event, &args, volatile).is_err() {
             self.metrics.emits_dropped.inc();
             self.metrics.limit("shard_queue");
         }

@@ -11,7 +11,7 @@ use bytestring::ByteString;
 use serde::Serialize;
 
 use super::{
-    IntoRooms, QueryError, Recipients, RemoteSocket, Room, Selection, SocketHub,
+    IntoRooms, QueryError, RemoteSocket, Room, Selection, SocketHub,
     cluster::{EVENT, Order, Ordered, perform},
     room_channel,
 };
@@ -119,10 +119,7 @@ impl Emitter {
     pub async fn emit_args(&self, event: &str, args: Args) -> Result<(), BroadcastError> {
         let to = Arc::new(self.to.clone());
         let event = ByteString::from(event);
-        let here = match to.is_whole_nsp() && to.is_without_exception() {
-            true => Recipients::Nsp(to.nsp.clone()),
-            false => Recipients::Selection(Arc::clone(&to)),
-        };
+        let here = to.recipients();
         let emitted = if self.volatile {
             self.hub.emit_volatile(here, event.clone(), args.clone()).await
         } else {

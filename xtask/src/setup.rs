@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: installs what the tests need and is missing. Quick when all is there.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
@@ -101,7 +102,7 @@ fn install(packages: &[&str]) -> Result<()> {
 /// The packages whose programs are not there.
 fn missing() -> Vec<&'static str> {
     let programs = PROGRAMS.iter().filter(|(program, _)| !there(program));
-    programs.map(|(_, package)| *package).chain(python::missing()).collect()
+    programs.map(|(_, package)| *package).chain(python::missing()).chain(openssl()).collect()
 }
 
 /// Whether a program is on the path. `CHROMIUM` names a browser that is not.
@@ -111,6 +112,20 @@ fn there(program: &str) -> bool {
         Some(browser) => Path::new(&browser).is_file(),
         None => on_path(program).is_some(),
     }
+}
+
+/// The Rust client of Socket.IO, which is a peer in the tests, stands on OpenSSL.
+fn openssl() -> impl Iterator<Item = &'static str> {
+    let found = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        let silent = command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+        silent.status().is_ok_and(|status| status.success())
+    };
+    let missing: &[&str] = match found("pkg-config", &["--exists", "openssl"]) {
+        true => &[],
+        false => &["pkg-config", "libssl-dev"],
+    };
+    missing.iter().copied()
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {

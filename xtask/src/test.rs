@@ -42,6 +42,7 @@ pub(crate) fn steps(progress: &mut Progress, only: Option<Part>) -> Result<()> {
         progress.step(&client())?;
     }
     if runs(Part::E2e) {
+        progress.step(&rust_peer()?)?;
         progress.task("e2e", "cargo xtask test --only e2e", || e2e()?.run(root()))?;
     }
     Ok(())
@@ -50,6 +51,14 @@ pub(crate) fn steps(progress: &mut Progress, only: Option<Part>) -> Result<()> {
 fn build() -> Step {
     Step::new("build", "every program, as the end-to-end tests run them")
         .program("cargo", ["build", "--workspace", "--bins"])
+}
+
+/// A workspace of its own, so that nothing of it enters ours.
+fn rust_peer() -> Result<Step> {
+    let target = target_dir()?.display().to_string();
+    Ok(Step::new("rust peer", "the Rust client of Socket.IO, as the end-to-end tests run it")
+        .program("cargo", ["build", "--locked", "--manifest-path", "tests/rust/Cargo.toml"])
+        .args(&["--target-dir".to_owned(), target]))
 }
 
 fn rust() -> Step {

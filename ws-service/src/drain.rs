@@ -25,8 +25,9 @@ pub(crate) struct Drain {
     draining: AtomicBool,
     /// When the window is over; written once, before `draining`.
     ends: AtomicU64,
-    connections: AtomicUsize,
-    /// Told when the last connection went.
+    /// Connections, and work that outlives them.
+    work: AtomicUsize,
+    /// Told when the last of it is done.
     emptied: Notify,
     /// Told when the drain begins.
     begun: Notify,
@@ -49,7 +50,7 @@ impl Drain {
             window,
             draining: AtomicBool::new(false),
             ends: AtomicU64::new(0),
-            connections: AtomicUsize::new(0),
+            work: AtomicUsize::new(0),
             emptied: Notify::new(),
             begun: Notify::new(),
         }
@@ -95,14 +96,14 @@ impl Drain {
         random_u64() % (most + 1)
     }
 
-    /// A connection came.
+    /// A connection came, or work began that may outlive it.
     pub(crate) fn enter(&self) {
-        self.connections.fetch_add(1, Ordering::AcqRel);
+        self.work.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A connection went.
+    /// A connection went, or such work is done.
     pub(crate) fn leave(&self) {
-        if self.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.work.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.emptied.notify_waiters();
         }
     }
@@ -113,19 +114,19 @@ impl Drain {
         Passing(self)
     }
 
-    /// How many connections are open.
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
+    /// How much is to be waited for.
+    pub(crate) fn left(&self) -> usize {
+        self.work.load(Ordering::Acquire)
     }
 
-    /// Waits until no connection is open.
+    /// Waits until no connection is open and all work is done.
     pub(crate) async fn emptied(&self) {
         loop {
             let emptied = self.emptied.notified();
             tokio::pin!(emptied);
             // Listens before it looks, so that nothing is missed in between.
             emptied.as_mut().enable();
-            if self.connections() == 0 {
+            if self.left() == 0 {
                 return;
             }
             emptied.await;

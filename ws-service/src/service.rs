@@ -144,8 +144,8 @@ impl WsService {
         let most = shared.drain.window() + GRACE;
         let mut stopped = pin!(async {
             if tokio::time::timeout(most, drained).await.is_err() {
-                let left = shared.drain.connections();
-                tracing::warn!(left, "connections are cut at the end of the drain");
+                let left = shared.drain.left();
+                tracing::warn!(left, "connections and handlers are cut at the end of the drain");
             }
             control.stop(false).await;
         });

@@ -1,8 +1,11 @@
 //! What all threads of a service share.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    rc::Rc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use router_core::{
@@ -91,23 +94,47 @@ impl Drop for Observing {
     }
 }
 
+/// Work that a drain waits for: a connection, a handler that outlives its own, a socket's coming or
+/// going. Counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Work {
+    of: Arc<Shared>,
+}
+
+impl Work {
+    pub(crate) fn new(of: &Arc<Shared>) -> Self {
+        of.drain.enter();
+        Self { of: Arc::clone(of) }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.of.drain.leave();
+    }
+}
+
 /// A connection that is open; counted until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Open {
     of: Arc<Shared>,
+    work: Rc<Work>,
 }
 
 impl Open {
     pub(crate) fn new(of: &Arc<Shared>) -> Self {
-        of.drain.enter();
         of.services.metrics.connections.inc();
-        Self { of: Arc::clone(of) }
+        Self { of: Arc::clone(of), work: Rc::new(Work::new(of)) }
+    }
+
+    /// For what goes on after the connection.
+    pub(crate) fn work(&self) -> Rc<Work> {
+        Rc::clone(&self.work)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.of.services.metrics.connections.dec();
-        self.of.drain.leave();
     }
 }

@@ -78,9 +78,12 @@ impl Connection {
         };
         self.running += 1;
         let (shared, link) = (Arc::clone(shared), Rc::clone(&self.link));
+        let work = self.open.work();
         actix_rt::spawn(async move {
             let result = shared.router.run(found, message).await;
             link.notify(Notice::Finished { key, route, id, result });
+            // A drain waits for it, also when its connection is gone.
+            drop(work);
         });
     }
 

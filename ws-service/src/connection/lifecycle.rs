@@ -24,7 +24,7 @@ use crate::{
         Shard,
         table::{Entry, LocalSocket},
     },
-    shared::Shared,
+    shared::{Shared, Work},
 };
 
 /// What is known of a socket that is to be admitted.
@@ -63,7 +63,8 @@ pub(super) fn admit(
         shard.shared.hub.enter(tid, shard.index, info);
     }
     shard.shared.services.metrics.sockets.inc();
-    actix_rt::spawn(enter(Arc::clone(&shard.shared), Rc::clone(&socket)));
+    let work = Work::new(&shard.shared);
+    actix_rt::spawn(enter(Arc::clone(&shard.shared), Rc::clone(&socket), work));
     socket
 }
 
@@ -74,7 +75,8 @@ pub(super) fn leave(shard: &Shard, socket: &Rc<LocalSocket>, reason: DisconnectR
     match &*entry {
         Entry::Entered => {
             let (shared, info) = (Arc::clone(&shard.shared), Arc::clone(&socket.info));
-            actix_rt::spawn(depart(shared, info, reason));
+            let work = Work::new(&shared);
+            actix_rt::spawn(depart(shared, info, reason, work));
         }
         Entry::Entering | Entry::Left(_) => *entry = Entry::Left(reason),
     }
@@ -105,7 +107,7 @@ pub(super) fn not_confirmed(shared: &Arc<Shared>, code: &'static str) {
     }
 }
 
-async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>) {
+async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>, work: Work) {
     let info = Arc::clone(&socket.info);
     let hooks = async {
         if info.sid.is_some() {
@@ -123,11 +125,12 @@ async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>) {
     futures_util::future::join(entered, hooks).await;
     let left = socket.entry.replace(Entry::Entered);
     if let Entry::Left(reason) = left {
-        depart(shared, info, reason).await;
+        depart(shared, info, reason, work).await;
     }
 }
 
-async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, reason: DisconnectReason) {
+/// `_work` has a drain wait for it.
+async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, reason: DisconnectReason, _work: Work) {
     // The hook first: it sees the session as it was with this socket.
     run_hook(&shared, &info, Hook::Disconnect, Occasion::Disconnect(reason)).await;
     note(&shared, &info, false).await;

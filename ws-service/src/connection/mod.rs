@@ -84,7 +84,7 @@ pub(crate) struct Connection {
     /// A WebSocket to which a polling session may move.
     candidate: Option<Box<Candidate>>,
     /// Counts the connection for as long as it lives.
-    _open: Open,
+    open: Open,
 }
 
 /// How far the end is.
@@ -141,7 +141,7 @@ impl Connection {
             ending: Ending::No,
             sid: None,
             candidate: None,
-            _open: Open::new(shared),
+            open: Open::new(shared),
             link: shard.add_link(stream),
         }
     }

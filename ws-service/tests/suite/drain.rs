@@ -120,3 +120,47 @@ fn the_service_also_runs_in_an_actix_system() {
         soon(server.task).await.unwrap().unwrap();
     });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hooks_and_sessions_hear_of_every_socket_that_the_drain_sent_away() {
+    use std::sync::Arc;
+
+    use router_core::{Data, Routes, route::Hook};
+    use tokio::sync::Semaphore;
+
+    use crate::support::Notes;
+
+    async fn gone(gate: Data<Arc<Semaphore>>, notes: Data<Notes>) {
+        notes.add("begun");
+        drop(gate.acquire().await);
+        notes.add("done");
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let cluster = Cluster::new();
+    let data = Arc::clone(&gate);
+    let server = cluster
+        .serve_with(1, Limits::default(), |builder| {
+            builder.drain_window(Duration::from_secs(8)).data(data).routes(|cfg: &mut Routes| {
+                cfg.hook(Hook::Disconnect, gone);
+            })
+        })
+        .await;
+    let sid = cluster.session("7").await;
+    let addresses = async || {
+        let document = cluster.confirmer.sessions().load(&sid).await.unwrap().unwrap();
+        document.sockets.len()
+    };
+    let token = cluster.token(&sid).await;
+    let mut client = Client::confirmed(server.addr(), &token).await;
+    eventually("it is noted", async || addresses().await == 1).await;
+    server.handle.stop();
+    client.event("whisk.reconnect").await;
+    assert_eq!(soon(client.ended()).await.code, Some(1012));
+    eventually("the hook runs", async || server.notes.all() == ["begun"]).await;
+    eventually("no connection is open", async || server.metrics.connections.get() == 0).await;
+    assert!(!server.task.is_finished());
+    gate.add_permits(1);
+    soon(server.task).await.unwrap().unwrap();
+    assert_eq!(server.notes.all(), ["begun", "done"]);
+    assert_eq!(addresses().await, 0);
+}

@@ -192,6 +192,8 @@ limits! {
     emits_per_second: u64 = 50;
     /// Events of one socket that wait for their turn. Beyond it: `overloaded`. 256.
     socket_queue: u64 = 256;
+    /// Bytes of the events of one socket that wait for their turn. Beyond it: `overloaded`. 1 MiB.
+    socket_queue_bytes: u64 = 1024 * KIB;
     /// Handlers of one route that run at once on this node. Beyond it events wait. 256.
     route_in_flight: u64 = 256;
     /// Events that wait for one route on this node. Beyond it: `overloaded`. 1,000.

@@ -125,7 +125,7 @@ metrics! {
     sockets;
     /// Connections that are not confirmed yet
     unconfirmed;
-    /// Bytes that wait in all outboxes
+    /// Bytes that wait in all outboxes, and of events that wait for their turn
     outbox_bytes;
     /// WebSockets that are passed to the node that has their session
     peer_tunnels;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use router_core::limits::{Limit, Limits};
+use router_core::{
+    limits::{Limit, Limits},
+    route::lanes::Room,
+};
 use wire::{socketio, ws};
 
 use crate::shard::wheel::tick_for;
@@ -27,7 +30,8 @@ pub(crate) struct Bounds {
     pub(crate) outbox_stall: Option<Duration>,
     /// Events a second; `None` admits any number.
     pub(crate) emits_per_second: Option<u64>,
-    pub(crate) socket_queue: usize,
+    /// Events of one socket that wait for their turn.
+    pub(crate) socket_queue: Room,
     pub(crate) shard_queue: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) ping_interval: Duration,
@@ -61,7 +65,10 @@ impl Bounds {
             outbox_hard: size(limits.outbox_hard),
             outbox_stall: limits.outbox_stall.get(),
             emits_per_second: limits.emits_per_second.get(),
-            socket_queue: size(limits.socket_queue),
+            socket_queue: Room {
+                events: size(limits.socket_queue),
+                bytes: size(limits.socket_queue_bytes),
+            },
             // tokio's channel has a bound of its own, far above anything useful.
             shard_queue: size(limits.shard_queue).clamp(1, 1 << 20),
             // A time of zero switches actix-http's own limit off.

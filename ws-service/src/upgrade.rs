@@ -13,15 +13,16 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use actix_codec::Framed;
+use actix_codec::{Framed, FramedParts};
 use actix_http::{HttpMessage as _, Request, Response, body::BoxBody, h1, header::HeaderMap};
 use actix_service::{Service, ServiceFactory};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 use router_core::socket::OpeningRequest;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use wire::{
     engine::{OpenError, OpenRequest},
     ws::handshake::UpgradeRequest,
@@ -36,6 +37,9 @@ use crate::{
     shared::Shared,
     sid::Sid,
 };
+
+/// How long a client may take to read the answers to what it asked before its upgrade.
+const ANSWERS: Duration = Duration::from_secs(5);
 
 /// Makes the upgrade service of a thread, and is it.
 #[derive(Debug)]
@@ -98,7 +102,37 @@ where
     }
 
     fn call(&self, (request, framed): Upgraded<Io>) -> Self::Future {
-        let parts = framed.into_parts();
+        let mut parts = framed.into_parts();
+        if parts.write_buf.is_empty() {
+            return self.take(request, parts);
+        }
+        // Answers to requests that came before on this transport go first.
+        let this = Self::new(Rc::clone(&self.shard));
+        Box::pin(async move {
+            let answers = parts.write_buf.split();
+            let written = async {
+                parts.io.write_all(&answers).await?;
+                parts.io.flush().await
+            };
+            match tokio::time::timeout(ANSWERS, written).await {
+                Ok(Ok(())) => this.take(request, parts).await,
+                // Who does not read them is not upgraded.
+                Ok(Err(_)) | Err(_) => Ok(()),
+            }
+        })
+    }
+}
+
+impl<Io> Upgrade<Io>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Into<Stream> + 'static,
+{
+    /// Takes the transport, on which nothing else is to be written.
+    fn take(
+        &self,
+        request: Request,
+        parts: FramedParts<Io, h1::Codec>,
+    ) -> LocalBoxFuture<'static, Result<(), Never>> {
         match judge(&self.shard, &request) {
             Ok((response, to)) => {
                 let stream: Stream = parts.io.into();
@@ -132,8 +166,6 @@ where
                         ));
                     }
                 };
-                // Nothing was written to this transport yet: HTTP answers in order, and a request
-                // that upgrades is its last.
                 Connection::start(&self.shard, stream, &response, parts.read_buf, &sid, guest);
                 Box::pin(ready(Ok(())))
             }
@@ -143,6 +175,12 @@ where
             }),
         }
     }
+}
+
+/// Whether more of the request is to come, which would be taken for frames (RFC 9112 section 6).
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get_all("content-length").any(|length| length.as_bytes() != b"0");
+    length || headers.contains_key("transfer-encoding")
 }
 
 /// Decides about a request. The order is the reference server's where it has one; the origin comes
@@ -164,6 +202,9 @@ fn judge(shard: &Shard, request: &Request) -> Result<(Bytes, To), Answer> {
         version: joined(headers, "sec-websocket-version").as_deref(),
     }
     .check()?;
+    if has_body(headers) {
+        return Err(OpenError::BadRequest.into());
+    }
     open.check(request.method().as_str(), true)?;
     if !shared.origins.admit(joined(headers, "origin").as_deref()) {
         return Err(OpenError::Forbidden.into());

@@ -18,7 +18,7 @@ use crate::{
     route::{
         ConfigureError, RouteId,
         dispatch::guarded,
-        lanes::{Arrival, Lanes},
+        lanes::{Arrival, Lanes, Room},
     },
     socket::Socket,
 };
@@ -92,7 +92,8 @@ impl Inbox {
         stop: impl Future<Output = ()>,
     ) {
         let max = self.bus.shared.limits.observer_queue.get().unwrap_or(u64::MAX);
-        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        // Its bytes are those of the node's stream, which has a bound of its own.
+        let room = Room { events: usize::try_from(max).unwrap_or(usize::MAX), bytes: usize::MAX };
         let mut lanes: HashMap<u16, Lanes<Ready>> = HashMap::new();
         let mut running = FuturesUnordered::new();
         let mut stop = std::pin::pin!(stop);
@@ -117,10 +118,10 @@ impl Inbox {
                     };
                     let ready = Ready { envelope, handler: handler.0.clone() };
                     let lane = lanes.entry(route.index()).or_default();
-                    match lane.arrive(*route, ready, max) {
+                    match lane.arrive(*route, ready, 0, room) {
                         Arrival::Start(ready) => running.push(self.run(*route, ready, &services)),
                         Arrival::Waits => {}
-                        Arrival::Refused(ready) => self.refused(&ready.envelope).await,
+                        Arrival::Refused(ready) | Arrival::RefusedBytes(ready) => self.refused(&ready.envelope).await,
                     }
                     continue;
                 }

@@ -12,7 +12,26 @@ use super::RouteId;
 pub struct Lanes<E> {
     /// Routes of which an event runs; few, so a list is faster than a map.
     running: Vec<RouteId>,
-    waiting: VecDeque<(RouteId, E)>,
+    waiting: VecDeque<Waiting<E>>,
+    /// Of all that wait.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting<E> {
+    route: RouteId,
+    bytes: usize,
+    event: E,
+}
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Events.
+    pub events: usize,
+    /// Bytes of all of them together. One event alone may be larger, since it could never be run
+    /// otherwise.
+    pub bytes: usize,
 }
 
 /// What becomes of an event that came.
@@ -24,24 +43,30 @@ pub enum Arrival<E> {
     Waits,
     /// Too many wait already.
     Refused(E),
+    /// Those that wait hold too many bytes.
+    RefusedBytes(E),
 }
 
 impl<E> Default for Lanes<E> {
     fn default() -> Self {
-        Self { running: Vec::new(), waiting: VecDeque::new() }
+        Self { running: Vec::new(), waiting: VecDeque::new(), bytes: 0 }
     }
 }
 
 impl<E> Lanes<E> {
-    /// An event came for `route`; at most `max` may wait.
-    pub fn arrive(&mut self, route: RouteId, event: E, max: usize) -> Arrival<E> {
+    /// An event that holds `bytes` came for `route`; there is `room` for those that wait.
+    pub fn arrive(&mut self, route: RouteId, event: E, bytes: usize, room: Room) -> Arrival<E> {
         if self.waiting.is_empty() && self.begin(route) {
             return Arrival::Start(event);
         }
-        if self.waiting.len() >= max {
+        if self.waiting.len() >= room.events {
             return Arrival::Refused(event);
         }
-        self.waiting.push_back((route, event));
+        if !self.waiting.is_empty() && self.bytes.saturating_add(bytes) > room.bytes {
+            return Arrival::RefusedBytes(event);
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.waiting.push_back(Waiting { route, bytes, event });
         Arrival::Waits
     }
 
@@ -54,17 +79,22 @@ impl<E> Lanes<E> {
 
     /// The next waiting event, if it may start now.
     pub fn next_start(&mut self) -> Option<(RouteId, E)> {
-        let (route, _) = self.waiting.front()?;
-        let route = *route;
+        let route = self.waiting.front()?.route;
         if !self.begin(route) {
             return None;
         }
-        let next = self.waiting.pop_front();
+        let Waiting { route, bytes, event } = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(bytes);
         if self.waiting.is_empty() {
             // An idle socket holds no queue.
             self.waiting = VecDeque::new();
         }
-        next
+        Some((route, event))
+    }
+
+    /// Bytes of the events that wait.
+    pub fn waiting_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether nothing runs or waits.
@@ -91,15 +121,16 @@ mod tests {
     const A: RouteId = RouteId::new(0, false);
     const B: RouteId = RouteId::new(1, false);
     const FREE: RouteId = RouteId::new(2, true);
+    const WIDE: Room = Room { events: 10, bytes: 10 };
 
     #[test]
     fn events_start_in_order_and_one_at_a_time_on_each_route() {
         let mut lanes = Lanes::default();
-        assert_eq!(lanes.arrive(A, 1, 10), Arrival::Start(1));
-        assert_eq!(lanes.arrive(B, 2, 10), Arrival::Start(2));
-        assert_eq!(lanes.arrive(A, 3, 10), Arrival::Waits);
+        assert_eq!(lanes.arrive(A, 1, 1, WIDE), Arrival::Start(1));
+        assert_eq!(lanes.arrive(B, 2, 1, WIDE), Arrival::Start(2));
+        assert_eq!(lanes.arrive(A, 3, 1, WIDE), Arrival::Waits);
         // Behind an event that waits, also a free route waits: the order of starts is kept.
-        assert_eq!(lanes.arrive(FREE, 4, 10), Arrival::Waits);
+        assert_eq!(lanes.arrive(FREE, 4, 1, WIDE), Arrival::Waits);
         lanes.finished(B);
         assert_eq!(lanes.next_start(), None);
         lanes.finished(A);
@@ -114,15 +145,35 @@ mod tests {
     fn a_route_that_opted_out_runs_several_at_once() {
         let mut lanes = Lanes::default();
         for n in 0..3 {
-            assert_eq!(lanes.arrive(FREE, n, 0), Arrival::Start(n));
+            assert_eq!(lanes.arrive(FREE, n, 1, Room { events: 0, bytes: 10 }), Arrival::Start(n));
         }
     }
 
     #[test]
     fn events_beyond_the_bound_are_refused() {
         let mut lanes = Lanes::default();
-        assert_eq!(lanes.arrive(A, 1, 1), Arrival::Start(1));
-        assert_eq!(lanes.arrive(A, 2, 1), Arrival::Waits);
-        assert_eq!(lanes.arrive(B, 3, 1), Arrival::Refused(3));
+        assert_eq!(lanes.arrive(A, 1, 1, Room { events: 1, bytes: 10 }), Arrival::Start(1));
+        assert_eq!(lanes.arrive(A, 2, 1, Room { events: 1, bytes: 10 }), Arrival::Waits);
+        assert_eq!(lanes.arrive(B, 3, 1, Room { events: 1, bytes: 10 }), Arrival::Refused(3));
+    }
+
+    #[test]
+    fn waiting_events_are_bounded_by_their_bytes_too() {
+        let mut lanes = Lanes::default();
+        // What runs does not wait.
+        assert_eq!(lanes.arrive(A, 1, 1_000, WIDE), Arrival::Start(1));
+        assert_eq!(lanes.arrive(A, 2, 7, WIDE), Arrival::Waits);
+        assert_eq!(lanes.arrive(A, 3, 4, WIDE), Arrival::RefusedBytes(3));
+        assert_eq!(lanes.arrive(A, 4, 3, WIDE), Arrival::Waits);
+        assert_eq!(lanes.waiting_bytes(), 10);
+        lanes.finished(A);
+        assert_eq!(lanes.next_start(), Some((A, 2)));
+        assert_eq!(lanes.waiting_bytes(), 3);
+        lanes.finished(A);
+        assert_eq!(lanes.next_start(), Some((A, 4)));
+        assert_eq!(lanes.waiting_bytes(), 0);
+        // One that is alone waits whatever its size.
+        assert_eq!(lanes.arrive(A, 5, 1_000, WIDE), Arrival::Waits);
+        assert_eq!(lanes.arrive(A, 6, 0, WIDE), Arrival::RefusedBytes(6));
     }
 }

@@ -36,6 +36,13 @@ pub(super) struct Ready {
     args: Args,
 }
 
+impl Ready {
+    /// Bytes that it keeps in memory.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.args.len()
+    }
+}
+
 impl Connection {
     /// An event came from an admitted socket.
     pub(super) fn event(&mut self, key: SocketKey, id: Option<u64>, name: ByteString, args: Args) {
@@ -48,12 +55,16 @@ impl Connection {
             Some(found) => {
                 let route = found.route;
                 let ready = Ready { found, id, name, args };
-                let most = shared.rules.bounds.socket_queue;
-                match live.lanes.arrive(route, ready, most) {
+                let (bytes, room) = (ready.bytes(), shared.rules.bounds.socket_queue);
+                match live.lanes.arrive(route, ready, bytes, room) {
                     Arrival::Start(ready) => return self.run(key, route, ready),
-                    Arrival::Waits => return,
+                    Arrival::Waits => return self.shard.hold_events(&self.link, bytes),
                     Arrival::Refused(_) => {
                         metrics.limit("socket_queue");
+                        RouteError::overloaded(1_000)
+                    }
+                    Arrival::RefusedBytes(_) => {
+                        metrics.limit("socket_queue_bytes");
                         RouteError::overloaded(1_000)
                     }
                 }
@@ -104,6 +115,7 @@ impl Connection {
         loop {
             let live = self.sockets.iter_mut().find(|live| live.local.key == key);
             let Some((route, ready)) = live.and_then(|live| live.lanes.next_start()) else { break };
+            self.shard.release_events(&self.link, ready.bytes());
             self.run(key, route, ready);
         }
         if self.running == 0 {

@@ -67,6 +67,8 @@ pub(crate) struct Link {
     stream: RefCell<Stream>,
     outbox: RefCell<Outbox>,
     notices: RefCell<Vec<Notice>>,
+    /// Bytes of its sockets' events that wait for their turn.
+    events: Cell<usize>,
     /// Of the connection's task; there from its first poll on.
     waker: RefCell<Option<Waker>>,
     pub(crate) timers: RefCell<Timers>,
@@ -95,6 +97,7 @@ impl Link {
             stream: RefCell::new(stream),
             outbox: RefCell::default(),
             notices: RefCell::default(),
+            events: Cell::new(0),
             waker: RefCell::default(),
             timers: RefCell::default(),
             asks: RefCell::default(),
@@ -182,7 +185,7 @@ impl Link {
 
     /// The session moves to a socket, for which `outbox` waits. Returns the bytes of that.
     pub(crate) fn move_to(&self, stream: Stream, outbox: Outbox, now: Moment) -> usize {
-        let bytes = outbox.bytes();
+        let bytes = outbox.held();
         self.outbox.borrow_mut().put_before(outbox, now);
         *self.stream.borrow_mut() = stream;
         bytes
@@ -202,12 +205,30 @@ impl Link {
         self.stream.borrow_mut().poll_shutdown(cx)
     }
 
-    /// Drops what waits and returns how many bytes that were.
+    /// Drops what waits to be written, counts no more what else waits, and returns how many bytes
+    /// that were.
     pub(crate) fn drop_waiting(&self) -> usize {
         let mut outbox = self.outbox.borrow_mut();
-        let bytes = outbox.bytes();
+        let bytes = outbox.held() + self.events.take();
         outbox.clear();
         bytes
+    }
+
+    /// Events that hold `bytes` wait for their turn.
+    pub(crate) fn hold_events(&self, bytes: usize) {
+        self.events.set(self.events.get() + bytes);
+    }
+
+    /// They do so no more. Returns how many of these bytes were still counted.
+    pub(crate) fn release_events(&self, bytes: usize) -> usize {
+        let counted = bytes.min(self.events.get());
+        self.events.set(self.events.get() - counted);
+        counted
+    }
+
+    /// Bytes that this connection keeps in memory: to be written, or of events that wait.
+    pub(crate) fn held(&self) -> usize {
+        self.outbox.borrow().held() + self.events.get()
     }
 
     /// Closes the socket and lets the kernel forget it.
@@ -220,9 +241,9 @@ impl Link {
         self.stream.borrow_mut().close();
     }
 
-    /// Bytes that wait.
+    /// Bytes that wait to be written.
     pub(crate) fn waiting(&self) -> usize {
-        self.outbox.borrow().bytes()
+        self.outbox.borrow().held()
     }
 
     /// When the peer counts as slow, unless it takes something before.

@@ -346,6 +346,7 @@ impl Connection {
         if let Some(at) = at {
             // Its waiting events are dropped with it.
             let live = self.sockets.swap_remove(at);
+            self.shard.release_events(&self.link, live.lanes.waiting_bytes());
             self.link.asks.borrow_mut().leave(key);
             lifecycle::leave(&self.shard, &live.local, reason);
         }

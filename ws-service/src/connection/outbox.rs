@@ -17,6 +17,9 @@ pub(crate) const SLICES: usize = 64;
 /// at a time does not allocate for each.
 const KEPT: usize = 16;
 
+/// The most that TLS keeps before it takes no more: rustls' own bound for what is to be sent.
+const BELOW: usize = 64 * 1024;
+
 /// What a frame may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -46,6 +49,8 @@ pub(crate) struct Outbox {
     /// How much of the first frame is written already.
     offset: usize,
     bytes: usize,
+    /// Bytes that TLS took and could not write, at most.
+    below: usize,
     /// When bytes were written last while others waited, or when the first came to wait.
     progress: Moment,
 }
@@ -70,7 +75,7 @@ impl Outbox {
             }
             Class::Volatile | Class::Message | Class::Farewell => {}
         }
-        if self.frames.is_empty() {
+        if self.frames.is_empty() && self.below == 0 {
             self.progress = now;
         }
         self.bytes += frame.len();
@@ -134,12 +139,37 @@ impl Outbox {
         }
     }
 
+    /// TLS took `bytes` since it had nothing to write, and has not written all of them.
+    pub(crate) fn keep_below(&mut self, bytes: usize) {
+        self.below = self.below.saturating_add(bytes).min(BELOW);
+    }
+
+    /// TLS wrote all that it had.
+    pub(crate) fn nothing_below(&mut self) {
+        self.below = 0;
+    }
+
+    /// Whether TLS has something to write.
+    pub(crate) fn has_below(&self) -> bool {
+        self.below > 0
+    }
+
+    /// The socket took some of what TLS has to write.
+    pub(crate) fn progressed(&mut self, now: Moment) {
+        self.progress = now;
+    }
+
     /// Drops everything: the socket is gone.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Bytes that wait.
+    /// Bytes that wait, also in TLS.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes + self.below
+    }
+
+    /// Bytes that wait here.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -151,7 +181,7 @@ impl Outbox {
 
     /// When the socket counts as slow unless it takes something before; `None` while nothing waits.
     pub(crate) fn stalls_at(&self, stall: Option<Duration>) -> Option<Moment> {
-        let stall = stall.filter(|_| !self.is_empty())?;
+        let stall = stall.filter(|_| self.held() > 0)?;
         Some(self.progress.after(stall))
     }
 }
@@ -234,6 +264,25 @@ mod tests {
         outbox.advance(1, Moment(40));
         assert_eq!(outbox.stalls_at(stall), Some(Moment(90)));
         assert_eq!(outbox.stalls_at(None), None);
+    }
+
+    #[test]
+    fn what_tls_could_not_write_waits_too() {
+        let (bounds, stall) = (bounds(100, 100), Some(Duration::from_millis(50)));
+        let mut outbox = Outbox::default();
+        outbox.push(&frame(4), Class::Message, &bounds, Moment(10));
+        outbox.advance(4, Moment(11));
+        outbox.keep_below(4);
+        assert!(outbox.is_empty());
+        assert_eq!((outbox.held(), outbox.stalls_at(stall)), (4, Some(Moment(61))));
+        // What comes behind it is no progress.
+        outbox.push(&frame(3), Class::Message, &bounds, Moment(40));
+        assert_eq!((outbox.held(), outbox.stalls_at(stall)), (7, Some(Moment(61))));
+        outbox.progressed(Moment(50));
+        assert_eq!(outbox.stalls_at(stall), Some(Moment(100)));
+        outbox.advance(3, Moment(51));
+        outbox.nothing_below();
+        assert_eq!((outbox.held(), outbox.stalls_at(stall)), (0, None));
     }
 
     #[test]

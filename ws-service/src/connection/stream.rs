@@ -151,6 +151,9 @@ impl Stream {
             return Ok(polling.write(outbox, now));
         }
         let mut bytes = 0;
+        if outbox.has_below() && self.is_writable_again(cx) {
+            outbox.progressed(now);
+        }
         while !outbox.is_empty() {
             let polled = match outbox.only() {
                 Some(frame) => self.poll_write(cx, frame),
@@ -167,10 +170,18 @@ impl Stream {
                     outbox.advance(written, now);
                 }
                 Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => return Ok(Wrote { bytes, blocked: true }),
+                Poll::Pending => {
+                    self.note_below(outbox, bytes);
+                    return Ok(Wrote { bytes, blocked: true });
+                }
             }
         }
         let blocked = self.poll_flush(cx)?.is_pending();
+        if blocked {
+            self.note_below(outbox, bytes);
+        } else {
+            outbox.nothing_below();
+        }
         Ok(Wrote { bytes, blocked })
     }
 
@@ -215,6 +226,18 @@ impl Stream {
             },
             Self::Tcp(_) | Self::Polling(_) | Self::Gone => Ok(Poll::Ready(())),
         }
+    }
+
+    /// Where TLS lies between, what it took is not written yet.
+    fn note_below(&self, outbox: &mut Outbox, taken: usize) {
+        if let Self::Tls(_) = self {
+            outbox.keep_below(taken);
+        }
+    }
+
+    /// Whether the kernel makes room after it had none: the peer reads.
+    fn is_writable_again(&self, cx: &mut Context<'_>) -> bool {
+        self.tcp().is_some_and(|stream| stream.poll_write_ready(cx).is_ready())
     }
 
     /// Says that nothing more comes; the peer's side stays open.

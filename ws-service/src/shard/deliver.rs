@@ -187,8 +187,10 @@ impl Shard {
     /// Writes one outbox as far as its socket takes it.
     pub(crate) fn write(&self, link: &Link, cx: &mut Context<'_>) -> std::io::Result<()> {
         link.dirty.set(false);
+        let waited = link.waiting();
         let wrote = link.write(cx, self.now())?;
-        add(&self.counts.waiting, -(wrote.bytes as i64));
+        // What TLS took and did not write still waits.
+        add(&self.counts.waiting, link.waiting() as i64 - waited as i64);
         add(&self.counts.written, wrote.bytes as u64);
         if wrote.blocked
             && !link.timers.borrow().is_set(Timer::Stall)

@@ -166,6 +166,17 @@ impl Shard {
         add(&self.counts.waiting, bytes as i64);
     }
 
+    /// Events that hold `bytes` wait for their turn.
+    pub(crate) fn hold_events(&self, link: &Link, bytes: usize) {
+        link.hold_events(bytes);
+        self.count_waiting(bytes);
+    }
+
+    /// They do so no more.
+    pub(crate) fn release_events(&self, link: &Link, bytes: usize) {
+        add(&self.counts.waiting, -(link.release_events(bytes) as i64));
+    }
+
     /// A connection is over.
     pub(crate) fn remove_link(&self, link: &Link) {
         self.table.borrow_mut().remove_link(link.key);

@@ -51,7 +51,7 @@ impl Shard {
     fn shed(&self, over: i64) {
         let mut by_size: Vec<(usize, Rc<Link>)> = {
             let table = self.table.borrow();
-            let waiting = table.links().map(|link| (link.waiting(), link));
+            let waiting = table.links().map(|link| (link.held(), link));
             waiting.filter(|(bytes, _)| *bytes > 0).map(|(n, link)| (n, Rc::clone(link))).collect()
         };
         by_size.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));

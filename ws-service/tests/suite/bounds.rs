@@ -239,3 +239,49 @@ async fn a_peer_that_answers_no_ping_is_closed() {
     assert_eq!(ended.texts, ["2"]);
     assert_eq!(answering.ask("test.echo", "1").await, 1);
 }
+
+/// Emits events of 200 KiB behind one that does not end, and returns their ids.
+async fn pile_up(client: &mut Client, count: usize) -> Vec<u64> {
+    let large = format!("\"{}\"", "x".repeat(200 * 1024));
+    let mut ids = vec![client.emit("test.wait", "").await];
+    for _ in 0..count {
+        ids.push(client.emit("test.wait", &large).await);
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_wait_are_bounded_by_their_bytes() {
+    let cluster = Cluster::new();
+    let gate = tokio::sync::Semaphore::new(0);
+    let configure = |builder: ws_service::Builder| builder.data(gate);
+    let server = cluster.serve_with(1, Limits::default(), configure).await;
+    let mut neighbour = cluster.neighbour(&server).await;
+    let mut client = cluster.client(&server).await;
+    // Five of them are within a mebibyte.
+    let ids = pile_up(&mut client, 6).await;
+    assert_eq!(code(&client.ack(ids[6]).await), "overloaded");
+    let metrics = &server.metrics;
+    assert_eq!(metrics.limit_hits("socket_queue_bytes"), 1);
+    eventually("they are counted", async || metrics.outbox_bytes.get() > 5 * 200 * 1024).await;
+    neighbour.check().await;
+    drop(client);
+    eventually("nothing waits", async || metrics.outbox_bytes.get() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_wait_count_among_what_all_sockets_hold() {
+    let cluster = Cluster::new();
+    let gate = tokio::sync::Semaphore::new(0);
+    // A quarter of this may wait.
+    let configure = |builder: ws_service::Builder| builder.data(gate).memory(2 << 20);
+    let server = cluster.serve_with(1, Limits::default(), configure).await;
+    let mut neighbour = cluster.neighbour(&server).await;
+    let mut client = cluster.client(&server).await;
+    pile_up(&mut client, 3).await;
+    assert_eq!(soon(client.ended()).await.code, None);
+    let metrics = &server.metrics;
+    assert_eq!(metrics.limit_hits("outbox_total_percent"), 1);
+    eventually("nothing waits", async || metrics.outbox_bytes.get() == 0).await;
+    neighbour.check().await;
+}

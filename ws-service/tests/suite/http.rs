@@ -137,3 +137,42 @@ async fn what_comes_behind_the_request_is_not_lost() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_before_an_upgrade_is_answered_before_it() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    let before = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let both = format!("{before}{}", request(PATH, ""));
+    let (first, rest) = exchange(&mut stream, both.as_bytes()).await;
+    assert!(first.starts_with("HTTP/1.1 200 "), "{first}");
+    let mut all = rest.to_vec();
+    while !all.windows(6).any(|window| window == b"0{\"sid") {
+        assert_ne!(soon(stream.read_buf(&mut all)).await.unwrap(), 0, "{all:?}");
+    }
+    let text = String::from_utf8_lossy(&all);
+    assert!(text.starts_with("ok\nHTTP/1.1 101 "), "{text}");
+    // The same before a refusal.
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    let both = format!("{before}{}", request("/elsewhere", ""));
+    let (first, rest) = exchange(&mut stream, both.as_bytes()).await;
+    assert!(first.starts_with("HTTP/1.1 200 "), "{first}");
+    let mut all = rest.to_vec();
+    soon(stream.read_to_end(&mut all)).await.unwrap();
+    assert!(all.starts_with(b"ok\nHTTP/1.1 404 "), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_with_a_body_is_refused() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    for header in ["Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n"] {
+        let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+        let request = format!("{}0\r\n\r\n", request(PATH, header));
+        let (head, _) = exchange(&mut stream, request.as_bytes()).await;
+        assert!(head.starts_with("HTTP/1.1 400 "), "{header}: {head}");
+    }
+    let stream = TcpStream::connect(server.addr()).await.unwrap();
+    Client::open_on(stream, "Content-Length: 0\r\n").await;
+}

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use router_core::limits::Limits;
+use router_core::{
+    Args,
+    limits::{Limit, Limits},
+    socket::Recipients,
+};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
     pki_types::{PrivateKeyDer, ServerName},
@@ -17,13 +21,16 @@ use ws_service::{Auth, Builder};
 
 use crate::{
     client::{PATH, request},
-    support::Cluster,
+    support::{Cluster, eventually},
 };
 
 type Stream = StreamOwned<ClientConnection, std::net::TcpStream>;
 
 fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Stream {
-    let tcp = std::net::TcpStream::connect(address).unwrap();
+    secure(std::net::TcpStream::connect(address).unwrap(), config)
+}
+
+fn secure(tcp: std::net::TcpStream, config: Arc<ClientConfig>) -> Stream {
     tcp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     StreamOwned::new(ClientConnection::new(config, name).unwrap(), tcp)
@@ -126,4 +133,40 @@ async fn a_polling_session_moves_to_a_websocket_over_tls() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_bytes_are_stuck_in_tls_is_slow() {
+    let (server_config, client_config) = configs();
+    let cluster = Cluster::new();
+    let limits =
+        Limits { outbox_stall: Limit::At(Duration::from_millis(300)), ..Limits::default() };
+    let configure = |builder: Builder| builder.nsp("/", Auth::Open).tls(server_config);
+    let server = cluster.serve_with(1, limits, configure).await;
+    let address = server.addr();
+    let stuck = tokio::task::spawn_blocking(move || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut stream = secure(socket.into(), client_config);
+        stream.write_all(request(PATH, "").as_bytes()).unwrap();
+        read_until(&mut stream, b"262144}");
+        stream.write_all(&wire::ws::client::text("40")).unwrap();
+        read_until(&mut stream, b"40{");
+        stream
+    });
+    let _stuck = stuck.await.unwrap();
+    let (hub, metrics) = (server.handle.hub(), &server.metrics);
+    let args = Args::one(&"x".repeat(12 * 1024)).unwrap();
+    eventually("the peer is slow", async || {
+        // Nothing comes behind what TLS could not write.
+        if metrics.outbox_bytes.get() == 0 {
+            let to = Recipients::Nsp("/".into());
+            hub.emit(to, "test.flood".into(), args.clone()).await.unwrap();
+        }
+        metrics.limit_hits("outbox_stall") == 1
+    })
+    .await;
+    eventually("nothing waits", async || metrics.outbox_bytes.get() == 0).await;
 }

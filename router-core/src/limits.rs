@@ -137,6 +137,7 @@ macro_rules! limits {
                 self.unconfirmed_per_node = Limit::Off;
                 self.unconfirmed_events = Limit::Off;
                 self.emits_per_second = Limit::Off;
+                self.frames_per_second = Limit::Off;
                 self.route_in_flight = Limit::Off;
                 self.route_queue = Limit::Off;
                 self.socket_queue = Limit::Off;
@@ -190,6 +191,9 @@ limits! {
     /// Events of one socket a second, in the long run; bursts of four times that. Beyond it:
     /// `rate_limited`, and close 4029 when the socket goes on. 50.
     emits_per_second: u64 = 50;
+    /// Messages of one connection a second that are no events: pings, pongs, and acknowledgements of
+    /// what nobody asked; bursts of four times that. Beyond it: close 4029. 200.
+    frames_per_second: u64 = 200;
     /// Events of one socket that wait for their turn. Beyond it: `overloaded`. 256.
     socket_queue: u64 = 256;
     /// Bytes of the events of one socket that wait for their turn. Beyond it: `overloaded`. 1 MiB.

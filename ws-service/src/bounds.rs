@@ -30,6 +30,8 @@ pub(crate) struct Bounds {
     pub(crate) outbox_stall: Option<Duration>,
     /// Events a second; `None` admits any number.
     pub(crate) emits_per_second: Option<u64>,
+    /// Messages a second that are no events; `None` admits any number.
+    pub(crate) frames_per_second: Option<u64>,
     /// Events of one socket that wait for their turn.
     pub(crate) socket_queue: Room,
     pub(crate) shard_queue: usize,
@@ -65,6 +67,7 @@ impl Bounds {
             outbox_hard: size(limits.outbox_hard),
             outbox_stall: limits.outbox_stall.get(),
             emits_per_second: limits.emits_per_second.get(),
+            frames_per_second: limits.frames_per_second.get(),
             socket_queue: Room {
                 events: size(limits.socket_queue),
                 bytes: size(limits.socket_queue_bytes),

@@ -74,6 +74,22 @@ impl Confirmer {
         Ok((token, user_id))
     }
 
+    /// Reads the session of a client that was confirmed before.
+    ///
+    /// # Errors
+    /// [`ConfirmError::Refused`] when the session ended since, or is another user's.
+    pub async fn look_again(
+        &self,
+        sid: &SessionId,
+        user_id: &UserId,
+    ) -> Result<SessionDocument, ConfirmError> {
+        let document = self.sessions.load(sid).await?.ok_or(ConfirmError::Refused)?;
+        if document.user_id.as_ref() != Some(user_id) {
+            return Err(ConfirmError::Refused);
+        }
+        Ok(document)
+    }
+
     /// Judges what a client shows.
     ///
     /// # Errors
@@ -93,10 +109,7 @@ impl Confirmer {
             }
         };
         // The session may have ended, or changed hands, since the credential was made.
-        let document = self.sessions.load(&subject.sid).await?.ok_or(ConfirmError::Refused)?;
-        if document.user_id.as_ref() != Some(&subject.user_id) {
-            return Err(ConfirmError::Refused);
-        }
+        let document = self.look_again(&subject.sid, &subject.user_id).await?;
         self.sessions.touch(&subject.sid).await?;
         let resume = match resume {
             Some(next) => next,

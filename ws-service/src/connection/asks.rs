@@ -42,14 +42,16 @@ impl Asks {
         Ok(self.last_id)
     }
 
-    /// The socket `key` acknowledged. What nobody waits for is ignored: it may be late.
-    pub(crate) fn answered(&mut self, key: SocketKey, id: u64, args: Args) {
+    /// The socket `key` acknowledged. Returns whether anybody waited for it; it may be late.
+    pub(crate) fn answered(&mut self, key: SocketKey, id: u64, args: Args) -> bool {
         if let Ok(at) = self.waiting.binary_search_by_key(&id, |ask| ask.id)
             && self.waiting[at].key == key
         {
             tell(self.waiting.remove(at).asker, Ok(args));
             self.shrink();
+            return true;
         }
+        false
     }
 
     /// The socket `key` is gone.
@@ -87,11 +89,11 @@ mod tests {
         let mut asks = Asks::default();
         let ((one, mut first), (two, mut second)) = (ask(&mut asks, 7), ask(&mut asks, 8));
         assert_eq!((one, two), (1, 2));
-        asks.answered(8, one, Args::EMPTY);
-        asks.answered(7, 0, Args::EMPTY);
+        assert!(!asks.answered(8, one, Args::EMPTY));
+        assert!(!asks.answered(7, 0, Args::EMPTY));
         assert!(first.try_recv().is_err());
-        asks.answered(8, two, Args::one(&2).unwrap());
-        asks.answered(8, two, Args::EMPTY);
+        assert!(asks.answered(8, two, Args::one(&2).unwrap()));
+        assert!(!asks.answered(8, two, Args::EMPTY));
         assert_eq!(second.try_recv().unwrap().unwrap().json(), "2");
         assert_eq!(ask(&mut asks, 7).0, 3);
         asks.answered(7, one, Args::one(&1).unwrap());

@@ -40,6 +40,8 @@ pub(crate) enum Confirmation {
     Running,
     /// It was good.
     Done(Identity),
+    /// It was good; whether the session still lives is being asked, for a socket that came later.
+    Again(Identity),
 }
 
 /// Why a socket is not confirmed, as its client is told.

@@ -51,6 +51,10 @@ pub(crate) enum Input {
     Confirmed(Result<Box<Confirmed>, ConfirmError>),
     /// The nsp's guards let a socket in, or not.
     Guarded { key: SocketKey, outcome: Result<Arc<SocketInfo>, RouteError> },
+    /// Whether the session of the connection's confirmation still lives.
+    LookedAgain(Result<(), ConfirmError>),
+    /// The client acknowledged what nobody asked, or nobody waits for any more.
+    Unasked,
     /// A handler finished an event that had this acknowledgement id.
     Finished { key: SocketKey, id: Option<u64>, result: Result<Args, RouteError> },
     /// The application, an operator or the end of a session sends a socket away.
@@ -77,6 +81,8 @@ pub(crate) enum Effect {
     Clear(Timer),
     /// Judge a credential, and say so with [`Input::Confirmed`].
     Confirm(Credential),
+    /// See whether this session still lives, and say so with [`Input::LookedAgain`].
+    LookAgain(Identity),
     /// A credential was not good, or could not be judged: the failure's code, for the hooks.
     NotConfirmed(&'static str),
     /// Ask the nsp's guards whether this socket may come in, and say so with [`Input::Guarded`].

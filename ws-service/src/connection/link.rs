@@ -48,6 +48,8 @@ pub(crate) enum Notice {
     Candidate(Box<Candidate>),
     /// A credential was judged.
     Confirmed(Result<Box<Confirmed>, ConfirmError>),
+    /// Whether the session of a confirmed connection still lives.
+    LookedAgain(Result<(), ConfirmError>),
     /// The nsp's guards let a socket in, or not.
     Guarded { key: SocketKey, outcome: Result<Arc<SocketInfo>, RouteError> },
     /// A handler finished.

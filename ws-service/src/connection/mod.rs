@@ -214,6 +214,7 @@ impl Connection {
         match notice {
             Notice::Timer(timer, due) => self.notice_timer(timer, due),
             Notice::Confirmed(result) => self.step(Input::Confirmed(result)),
+            Notice::LookedAgain(outcome) => self.step(Input::LookedAgain(outcome)),
             Notice::Guarded { key, outcome } => self.step(Input::Guarded { key, outcome }),
             Notice::Finished { key, route, id, result } => self.finished(key, route, id, result),
             Notice::Disconnect { key, reason } => self.step(Input::Disconnect { key, reason }),
@@ -299,6 +300,7 @@ impl Connection {
             }
             Effect::Clear(timer) => self.link.timers.borrow_mut().clear(timer),
             Effect::Confirm(credential) => self.confirm(credential),
+            Effect::LookAgain(identity) => self.look_again(identity),
             Effect::NotConfirmed(code) => {
                 shared.services.metrics.confirmation(code);
                 lifecycle::not_confirmed(shared, code);
@@ -314,7 +316,10 @@ impl Connection {
             Effect::Enter { key, info } => self.admit(key, info),
             Effect::Event { key, id, name, args } => self.event(key, id, name, args),
             Effect::Answered { key, id, args } => {
-                self.link.asks.borrow_mut().answered(key, id, args);
+                let asked = self.link.asks.borrow_mut().answered(key, id, args);
+                if !asked {
+                    self.step(Input::Unasked);
+                }
             }
             Effect::Leave { key, reason } => self.leave(key, reason),
             Effect::Limit(limit) => shared.services.metrics.limit(limit),
@@ -360,6 +365,14 @@ impl Connection {
                 tracing::warn!(%error, "a credential could not be judged");
             }
             link.notify(Notice::Confirmed(result.map(Box::new)));
+        });
+    }
+
+    fn look_again(&self, identity: auth::Identity) {
+        let (shared, link) = (Arc::clone(&self.shard.shared), Rc::clone(&self.link));
+        actix_rt::spawn(async move {
+            let outcome = shared.confirmer.look_again(&identity.sid, &identity.user_id).await;
+            link.notify(Notice::LookedAgain(outcome.map(drop)));
         });
     }
 

@@ -16,6 +16,7 @@ mod report;
 mod rooms;
 mod sessions;
 pub(crate) mod table;
+mod upkeep;
 pub(crate) mod wheel;
 
 use std::{
@@ -112,6 +113,7 @@ impl Shard {
             counts: Counts::default(),
         });
         actor::start(Rc::clone(&shard));
+        actix_rt::spawn(upkeep::look_after(Rc::clone(&shard)));
         shard
     }
 

@@ -129,6 +129,16 @@ impl Table {
         }
     }
 
+    /// The sessions that have sockets here.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &SessionId> {
+        self.by_session.keys()
+    }
+
+    /// Whether a session has a socket here.
+    pub(crate) fn has_session(&self, sid: &SessionId) -> bool {
+        self.by_session.contains_key(sid)
+    }
+
     /// Calls `visit` for each socket that a frame is for.
     pub(crate) fn walk(&self, to: &Target, mut visit: impl FnMut(&Rc<LocalSocket>)) {
         match to {

@@ -28,3 +28,4 @@ mod rooms;
 mod support;
 mod tls;
 mod upgrade;
+mod upkeep;

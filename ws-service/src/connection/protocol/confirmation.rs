@@ -5,13 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use router_core::{
     RouteError,
+    session::ConfirmError,
     socket::{DisconnectReason, SocketInfo},
 };
 use wire::socketio::{self, Outgoing};
 
 use super::{Guarded, Member, Out, Protocol, Rules, Stage};
 use crate::connection::{
-    auth::{self, Failure, Identity},
+    auth::{self, Confirmation, Failure, Identity},
     bucket::Bucket,
     effect::{Applicant, Effect, SocketKey},
     frames::Parser,
@@ -39,13 +40,45 @@ impl Protocol {
         &mut self,
         rules: &Rules,
         identity: &Identity,
-        resume: &str,
+        resume: Option<&str>,
         out: &mut Out,
     ) {
         for member in self.members.iter_mut().filter(|member| member.stage.is_unconfirmed()) {
-            member.admit(rules, Some(identity), Some(resume), out);
+            member.admit(rules, Some(identity), resume, out);
         }
         self.await_confirmation(rules, out);
+    }
+
+    /// The confirmation did not come. Sockets that did not show anything yet may still do so.
+    pub(super) fn unconfirmed(&mut self, failure: Failure, out: &mut Out) {
+        let shown = |stage: &Stage| stage.is_unconfirmed() && !matches!(stage, Stage::Asked { .. });
+        self.fail(failure, shown, out);
+    }
+
+    /// The session of the connection's confirmation still lives, or not.
+    pub(super) fn looked_again(
+        &mut self,
+        rules: &Rules,
+        outcome: Result<(), ConfirmError>,
+        out: &mut Out,
+    ) {
+        match (std::mem::take(&mut self.confirmation), outcome) {
+            (Confirmation::Again(identity), Ok(())) => {
+                self.admit_waiting(rules, &identity, None, out);
+                self.confirmation = Confirmation::Done(identity);
+            }
+            (Confirmation::Again(identity), Err(error)) => {
+                if !matches!(error, ConfirmError::Refused) {
+                    self.confirmation = Confirmation::Done(identity);
+                }
+                self.unconfirmed(Failure::of(&error), out);
+            }
+            // It was heard of before, and nothing new was shown.
+            (Confirmation::None, _) => {
+                self.unconfirmed(Failure::of(&ConfirmError::Refused), out);
+            }
+            (newer, _) => self.confirmation = newer,
+        }
     }
 
     /// Tells the sockets that waited that they are not confirmed. A connection that has no other

@@ -20,7 +20,7 @@ use wire::{
 
 use super::{
     auth::{Confirmation, Failure, Identity},
-    bucket::Bucket,
+    bucket::{Bucket, Rate},
     effect::{Effect, Input, SocketKey},
     frames::Parser,
     timers::Timer,
@@ -58,6 +58,8 @@ pub(crate) struct Protocol {
     members: Vec<Member>,
     /// How fast sockets may be connected: each costs the session's store a write.
     connects: Bucket,
+    /// How fast messages may come that are no event and no answer to ours.
+    frames: Bucket,
     parser: Parser,
     next_key: SocketKey,
     assembler: Assembler,
@@ -138,6 +140,7 @@ impl Protocol {
             confirmation: Confirmation::None,
             members: Vec::new(),
             connects: Bucket::default(),
+            frames: Bucket::default(),
             parser: rules.parser,
             next_key: 0,
             assembler: Assembler::new(rules.bounds.assembled),
@@ -181,15 +184,15 @@ impl Protocol {
             Input::Timer(timer) => self.timer(rules, timer, out),
             Input::Confirmed(Ok(confirmed)) => {
                 let identity = Identity { sid: confirmed.sid, user_id: confirmed.user_id };
-                self.admit_waiting(rules, &identity, &confirmed.resume, out);
+                self.admit_waiting(rules, &identity, Some(&confirmed.resume), out);
                 self.confirmation = Confirmation::Done(identity);
             }
             Input::Confirmed(Err(error)) => {
                 self.confirmation = Confirmation::None;
-                let shown =
-                    |stage: &Stage| stage.is_unconfirmed() && !matches!(stage, Stage::Asked { .. });
-                self.fail(Failure::of(&error), shown, out);
+                self.unconfirmed(Failure::of(&error), out);
             }
+            Input::LookedAgain(outcome) => self.looked_again(rules, outcome, out),
+            Input::Unasked => self.meter(rules, now, out),
             Input::Guarded { key, outcome } => self.guarded(rules, key, outcome, out),
             Input::Finished { key, id, result } => self.finished(key, id, result, out),
             Input::Disconnect { key, reason } => self.disconnect(rules, key, reason, out),
@@ -214,8 +217,11 @@ impl Protocol {
                 Err(_) => self.refuse(CloseCode::PROTOCOL_ERROR, "engine_packet", out),
             },
             ws::Message::Binary(bytes) => self.binary(rules, now, bytes, out),
-            ws::Message::Ping(payload) => out.push(Effect::Send(ws::encode::pong(&payload))),
-            ws::Message::Pong(_) => {}
+            ws::Message::Ping(payload) => {
+                out.push(Effect::Send(ws::encode::pong(&payload)));
+                self.meter(rules, now, out);
+            }
+            ws::Message::Pong(_) => self.meter(rules, now, out),
             ws::Message::Close(said) => {
                 let code = said.map_or(CloseCode::NORMAL, |(code, _)| code);
                 self.leave_all(&DisconnectReason::Client, out);
@@ -254,6 +260,7 @@ impl Protocol {
             engine::Packet::Pong(_) => {
                 self.pinged = false;
                 out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_interval));
+                self.meter(rules, now, out);
             }
             engine::Packet::Close => {
                 self.leave_all(&DisconnectReason::Client, out);
@@ -264,7 +271,15 @@ impl Protocol {
                 self.refuse(CloseCode::PROTOCOL_ERROR, "engine_packet", out);
             }
             // They mean something only while a session changes its transport.
-            engine::Packet::Upgrade | engine::Packet::Noop => {}
+            engine::Packet::Upgrade | engine::Packet::Noop => self.meter(rules, now, out),
+        }
+    }
+
+    /// Counts a message that no other bound counts: each costs work, and says nothing.
+    fn meter(&mut self, rules: &Rules, now: Moment, out: &mut Out) {
+        if self.frames.take(rules.bounds.frames_per_second, now) != Rate::Pass {
+            out.push(Effect::Limit("frames_per_second"));
+            self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out);
         }
     }
 

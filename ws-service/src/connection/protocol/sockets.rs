@@ -44,7 +44,7 @@ impl Protocol {
             }
             (Kind::Ack { id, args }, Some(at)) => {
                 let args = Args::from_checked_json(args, attachments);
-                self.ack(at, id, args, out);
+                self.ack(rules, now, at, id, args, out);
             }
             (Kind::Disconnect, Some(at)) => {
                 let member = self.members.remove(at);
@@ -55,7 +55,7 @@ impl Protocol {
                 self.await_confirmation(rules, out);
             }
             // A socket that left may still have words of the client on their way to it.
-            (Kind::Ack { .. } | Kind::Disconnect, None) => {}
+            (Kind::Ack { .. } | Kind::Disconnect, None) => self.meter(rules, now, out),
             (Kind::Connect { .. } | Kind::ConnectError { .. }, _) | (Kind::Event { .. }, None) => {
                 self.refuse(CloseCode::PROTOCOL_ERROR, "packet_order", out);
             }
@@ -87,9 +87,12 @@ impl Protocol {
         match (auth, &self.confirmation) {
             (Auth::Open, _) => member.admit(rules, None, None, out),
             (Auth::SessionSync, Confirmation::Done(identity)) => {
-                member.admit(rules, Some(identity), None, out);
+                // No socket heard of it if the session ended meanwhile.
+                let identity = identity.clone();
+                out.push(Effect::LookAgain(identity.clone()));
+                self.confirmation = Confirmation::Again(identity);
             }
-            (Auth::SessionSync, Confirmation::Running) => {}
+            (Auth::SessionSync, Confirmation::Running | Confirmation::Again(_)) => {}
             (Auth::SessionSync, Confirmation::None) => match shown.and_then(auth::credential) {
                 Some(credential) => {
                     self.confirmation = Confirmation::Running;
@@ -148,7 +151,15 @@ impl Protocol {
         }
     }
 
-    pub(super) fn ack(&mut self, at: usize, id: u64, args: Args, out: &mut Out) {
+    pub(super) fn ack(
+        &mut self,
+        rules: &Rules,
+        now: Moment,
+        at: usize,
+        id: u64,
+        args: Args,
+        out: &mut Out,
+    ) {
         let member = &mut self.members[at];
         let early = match member.stage {
             Stage::Asked { early } if id == REQUEST_ID => early,
@@ -156,7 +167,7 @@ impl Protocol {
                 out.push(Effect::Answered { key: member.key, id, args });
                 return;
             }
-            _ => return,
+            _ => return self.meter(rules, now, out),
         };
         member.stage = Stage::Answered { early };
         if matches!(self.confirmation, Confirmation::None) {

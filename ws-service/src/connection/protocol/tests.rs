@@ -93,6 +93,7 @@ fn say(effect: &Effect) -> String {
         Effect::Confirm(Credential::Token(token)) => format!("confirm token {token:?}"),
         Effect::Confirm(Credential::Resume(resume)) => format!("confirm resume {resume:?}"),
         Effect::NotConfirmed(code) => format!("not confirmed: {code}"),
+        Effect::LookAgain(identity) => format!("look again {}", identity.user_id.as_str()),
         Effect::Admit { key, applicant } | Effect::Guard { key, applicant } => {
             let Applicant { nsp, tid, identity, .. } = applicant;
             let what = if matches!(effect, Effect::Guard { .. }) { "guard" } else { "admit" };

@@ -8,7 +8,10 @@ use router_core::{
     limits::{Limit, Limits},
     socket::{LocalSockets, Recipients},
 };
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpSocket, TcpStream},
+};
 
 use crate::{
     client::{Client, PATH, code, exchange, request},
@@ -284,4 +287,22 @@ async fn events_that_wait_count_among_what_all_sockets_hold() {
     assert_eq!(metrics.limit_hits("outbox_total_percent"), 1);
     eventually("nothing waits", async || metrics.outbox_bytes.get() == 0).await;
     neighbour.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_pings_or_of_answers_to_nothing_is_cut() {
+    use wire::ws::client as frames;
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut neighbour = cluster.neighbour(&server).await;
+    let floods = [frames::ping(b"x"), frames::text("3"), frames::text("439[1]")];
+    for frame in floods {
+        let mut client = cluster.client(&server).await;
+        // The server may have heard enough before all of it is sent.
+        let _sent = client.stream.write_all(&frame.repeat(3_000)).await;
+        assert_eq!(soon(client.ended()).await.code, Some(4029));
+        neighbour.check().await;
+    }
+    eventually("each is counted", async || server.metrics.limit_hits("frames_per_second") == 3)
+        .await;
 }

@@ -18,6 +18,8 @@ use super::*;
 use crate::connection::effect::Applicant;
 use crate::{bounds::Bounds, nsps::Auth};
 
+mod later;
+
 thread_local! {
     static TIDS: Cell<u32> = const { Cell::new(0) };
 }
@@ -249,9 +251,16 @@ fn one_confirmation_serves_all_sockets_of_a_connection() {
     ];
     assert_eq!(script.input(good()), expected);
     script.text("41/b");
+    // Of one that comes later it is asked whether the session still lives.
+    assert_eq!(script.text("40/b,"), ["look again 7", "set Confirm 5s"]);
     assert_eq!(
-        script.text("40/b,"),
-        [r#"> 40/b,{"sid":"t3"}"#, &format!(r#"> 42/b,{ACCEPT}t3"}}]"#), "admit 2 /b t3 7",]
+        script.input(Input::LookedAgain(Ok(()))),
+        [
+            r#"> 40/b,{"sid":"t3"}"#,
+            &format!(r#"> 42/b,{ACCEPT}t3"}}]"#),
+            "admit 2 /b t3 7",
+            "clear Confirm"
+        ]
     );
 }
 
@@ -294,7 +303,9 @@ fn a_late_confirmation_of_a_socket_that_left_admits_nobody() {
     script.text("41");
     assert!(script.input(good()).is_empty());
     // The connection itself is confirmed, so its next socket is let in.
-    assert!(script.text("40").contains(&"admit 1 / t2 7".to_owned()));
+    script.text("40");
+    let out = script.input(Input::LookedAgain(Ok(())));
+    assert!(out.contains(&"admit 1 / t2 7".to_owned()), "{out:?}");
 }
 
 #[test]
@@ -459,6 +470,8 @@ fn any_order_of_inputs_ends_every_admitted_socket_exactly_once() {
                     &mut script,
                     Input::Disconnect { key: 0, reason: DisconnectReason::SessionEnded },
                 ),
+                3 => run(&mut script, Input::LookedAgain(Ok(()))),
+                4 => run(&mut script, Input::LookedAgain(Err(ConfirmError::Refused))),
                 _ => {}
             }
         }

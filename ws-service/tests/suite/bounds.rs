@@ -226,7 +226,7 @@ async fn a_trusted_proxy_says_whose_connection_it_is() {
 async fn a_peer_that_answers_no_ping_is_closed() {
     let cluster = Cluster::new();
     let configure = |builder: ws_service::Builder| {
-        builder.ping_interval(Duration::from_millis(200)).ping_timeout(Duration::from_millis(800))
+        builder.ping_interval(Duration::from_millis(200)).ping_timeout(Duration::from_secs(2))
     };
     let limits = Limits::default().rates_and_numbers_off();
     let server = cluster.serve_with(1, limits, configure).await;

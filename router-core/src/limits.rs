@@ -219,6 +219,9 @@ limits! {
     /// Messages from the bus that wait for one observer. Beyond it broadcasts are dropped and
     /// transmits answered with `overloaded`. 1,024.
     observer_queue: u64 = 1_024;
+    /// Messages on their way from the bus to the observers of this node, whichever they are for. Beyond
+    /// it as `observer_queue`. 4,096.
+    bus_queue: u64 = 4_096;
     /// Messages in the stream of one node that it has not taken yet. Beyond it: `overloaded` to the
     /// sender. 10,000.
     stream_length: u64 = 10_000;

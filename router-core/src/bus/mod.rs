@@ -4,6 +4,7 @@ pub(crate) mod channels;
 mod error;
 mod interest;
 mod pending;
+pub(crate) mod queues;
 pub(crate) mod reader;
 mod seen;
 pub(crate) mod shared;
@@ -23,7 +24,11 @@ pub use survey::Partial;
 use crate::{
     address::{Address, Namespace, NodeAddress},
     args::Args,
-    backend::{BackendError, bus::Subject, registry::Lease},
+    backend::{
+        BackendError,
+        bus::{AppendError, Subject},
+        registry::Lease,
+    },
     envelope::{Emission, Envelope, Frame, Kind},
     error::RouteError,
     id::MessageId,
@@ -185,8 +190,13 @@ impl Bus {
         let deadline = self.shared.limits.receipt_timeout.get().unwrap_or(Duration::MAX);
         match self.send(envelope, deadline).await {
             Ok(_) => Ok(Receipt { id }),
+            Err(AskError::Transmit(error)) => {
+                if matches!(error, TransmitError::Timeout) {
+                    self.shared.metrics.limit("receipt_timeout");
+                }
+                Err(error)
+            }
             // A transmit is never answered, so its observer's error cannot come back.
-            Err(AskError::Transmit(error)) => Err(error),
             Err(AskError::Answered(_) | AskError::Answer(_)) => Err(TransmitError::Timeout),
         }
     }
@@ -254,7 +264,11 @@ impl Bus {
             let frame = Frame::Envelope(envelope).encode().map_err(TransmitError::from)?;
             let max = shared.limits.stream_length.get().unwrap_or(u64::MAX);
             let max = usize::try_from(max).unwrap_or(usize::MAX);
-            shared.link().append(&to, frame, max).await.map_err(TransmitError::from)?;
+            let appended = shared.link().append(&to, frame, max).await;
+            if matches!(appended, Err(AppendError::Full)) {
+                shared.metrics.limit("stream_length");
+            }
+            appended.map_err(TransmitError::from)?;
         }
         waiting.reply().await
     }

@@ -3,9 +3,19 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{
+    Notify,
+    mpsc::{self, error::TrySendError},
+    watch,
+};
 
-use super::{AskError, TransmitError, channels::Channels, pending::Pending, seen::Seen};
+use super::{
+    AskError, TransmitError,
+    channels::Channels,
+    pending::Pending,
+    queues::{Place, Queues},
+    seen::Seen,
+};
 use crate::{
     address::NodeAddress,
     args::Args,
@@ -23,7 +33,11 @@ use crate::{
 
 /// A message on its way to the observers.
 #[derive(Debug)]
-pub(crate) struct Delivery(pub(crate) Envelope);
+pub(crate) struct Delivery {
+    pub(crate) envelope: Envelope,
+    /// Held until the message runs.
+    pub(crate) place: Option<Place>,
+}
 
 /// The state of one node on the bus.
 #[derive(Debug)]
@@ -39,6 +53,8 @@ pub(crate) struct Shared {
     lease: RwLock<Option<Lease>>,
     /// To the observers' pump. Ends when the pump is dropped.
     inbound: mpsc::Sender<Delivery>,
+    /// How much waits for each observer.
+    pub(crate) queues: Queues,
     /// Who lives; for questions to all nodes.
     pub(crate) registry: Arc<dyn Registry>,
     /// The channels that this node listens to.
@@ -66,6 +82,7 @@ impl Shared {
             node,
             ids: MessageIds::new(),
             pending: Pending::new(usize::try_from(max).unwrap_or(usize::MAX)),
+            queues: Queues::new(&limits),
             limits,
             metrics,
             link: OnceLock::new(),
@@ -106,17 +123,27 @@ impl Shared {
     /// Gives a broadcast to the observers, or drops it at their bound.
     pub(crate) fn observe_broadcast(&self, envelope: Envelope) {
         self.metrics.broadcasts_in.inc();
-        if self.inbound.try_send(Delivery(envelope)).is_err() {
+        if self.queue(envelope).is_err() {
             self.metrics.broadcasts_dropped.inc();
-            self.metrics.limit("observer_queue");
         }
     }
 
     /// Gives a transmit or ask to the observers, unless they are at their bound.
     pub(crate) fn observe_entry(&self, envelope: Envelope) -> Result<(), Overloaded> {
         self.metrics.transmits_in.inc();
-        self.inbound.try_send(Delivery(envelope)).map_err(|_| {
+        self.queue(envelope)
+    }
+
+    /// Queues a message for its observer. What is queued runs, unless its node ends first.
+    fn queue(&self, envelope: Envelope) -> Result<(), Overloaded> {
+        let place = self.queues.enter(&envelope).map_err(|_full| {
             self.metrics.limit("observer_queue");
+            Overloaded
+        })?;
+        self.inbound.try_send(Delivery { envelope, place }).map_err(|error| {
+            if matches!(error, TrySendError::Full(_)) {
+                self.metrics.limit("bus_queue");
+            }
             Overloaded
         })
     }
@@ -196,7 +223,7 @@ impl Shared {
     }
 }
 
-/// The observers' queue is full.
+/// A queue on the way to the observers is full, or nobody observes any more.
 #[derive(Debug)]
 pub(crate) struct Overloaded;
 

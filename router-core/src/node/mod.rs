@@ -31,9 +31,6 @@ use crate::{
     observer::Inbox,
 };
 
-/// Messages that may wait between the bus and the observers' own queues.
-const INBOUND: usize = 4_096;
-
 /// What a node is started with.
 #[derive(Debug, Clone)]
 pub struct NodeSpec {
@@ -117,7 +114,7 @@ impl Node {
         let lease = acquire(&spec, &backend, &holder).await?;
         tracing::info!(node = %spec.address, incarnation = %lease.incarnation, "the node lives");
 
-        let (inbound, deliveries) = mpsc::channel::<Delivery>(INBOUND);
+        let (inbound, deliveries) = mpsc::channel::<Delivery>(inbound_size(&spec.limits));
         let (limits, metrics) = (Arc::clone(&spec.limits), Arc::clone(&spec.metrics));
         let registry = Arc::clone(&backend.registry);
         let shared =
@@ -211,6 +208,13 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.abort();
     }
+}
+
+/// How many messages may wait between the bus and the observers' own queues.
+fn inbound_size(limits: &Limits) -> usize {
+    let max = usize::try_from(limits.bus_queue.get().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    // tokio's channel has a bound of its own, far above anything useful.
+    max.clamp(1, 1 << 20)
 }
 
 async fn acquire(spec: &NodeSpec, backend: &Backend, holder: &Holder) -> Result<Lease, StartError> {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Observers;
 use crate::{
-    bus::{Bus, Delivery},
+    bus::{Bus, Delivery, queues::Place},
     envelope::{Envelope, Kind},
     error::{RouteError, code},
     handler::{ErasedHandler, Message, Occasion, Services},
@@ -69,6 +69,8 @@ pub struct Inbox {
 struct Ready {
     envelope: Envelope,
     handler: ErasedHandler,
+    /// In the observer's queue.
+    place: Option<Place>,
 }
 
 impl Inbox {
@@ -91,9 +93,11 @@ impl Inbox {
         services: Arc<Services>,
         stop: impl Future<Output = ()>,
     ) {
-        let max = self.bus.shared.limits.observer_queue.get().unwrap_or(u64::MAX);
-        // Its bytes are those of the node's stream, which has a bound of its own.
-        let room = Room { events: usize::try_from(max).unwrap_or(usize::MAX), bytes: usize::MAX };
+        let by_message = observers.handlers.iter();
+        let numbers = by_message.map(|(message, (route, _))| (message.clone(), route.index()));
+        self.bus.shared.queues.set(numbers);
+        // The queues bound how many may wait, and the bytes are those of the node's stream.
+        let room = Room { events: usize::MAX, bytes: usize::MAX };
         let mut lanes: HashMap<u16, Lanes<Ready>> = HashMap::new();
         let mut running = FuturesUnordered::new();
         let mut stop = std::pin::pin!(stop);
@@ -107,7 +111,7 @@ impl Inbox {
                     continue;
                 }
                 delivery = self.deliveries.recv(), if open => {
-                    let Some(Delivery(envelope)) = delivery else {
+                    let Some(Delivery { envelope, place }) = delivery else {
                         (stopping, open) = (true, false);
                         continue;
                     };
@@ -116,12 +120,16 @@ impl Inbox {
                         self.unobserved(&envelope).await;
                         continue;
                     };
-                    let ready = Ready { envelope, handler: handler.0.clone() };
+                    let ready = Ready { envelope, handler: handler.0.clone(), place };
                     let lane = lanes.entry(route.index()).or_default();
+                    // Its place was given to it when it came, so nothing is refused here.
                     match lane.arrive(*route, ready, 0, room) {
-                        Arrival::Start(ready) => running.push(self.run(*route, ready, &services)),
+                        Arrival::Start(ready)
+                        | Arrival::Refused(ready)
+                        | Arrival::RefusedBytes(ready) => {
+                            running.push(self.run(*route, ready, &services));
+                        }
                         Arrival::Waits => {}
-                        Arrival::Refused(ready) | Arrival::RefusedBytes(ready) => self.refused(&ready.envelope).await,
                     }
                     continue;
                 }
@@ -144,8 +152,9 @@ impl Inbox {
         services: &Arc<Services>,
     ) -> impl Future<Output = RouteId> + use<> {
         let (bus, services) = (self.bus.clone(), Arc::clone(services));
+        let Ready { envelope, handler, place } = ready;
+        drop(place);
         async move {
-            let Ready { envelope, handler } = ready;
             let tenant = envelope.recipient.tid();
             let message = Message {
                 occasion: match envelope.kind {
@@ -167,7 +176,9 @@ impl Inbox {
                 (_, Ok(_)) => {}
                 (_, Err(error)) => {
                     bus.shared.metrics.events_failed.inc();
-                    tracing::warn!(event = %envelope.event, %error, "an observer failed");
+                    let (code, path) = (error.code(), error.data("path"));
+                    // Its text may quote the payload, which stays out of logs.
+                    tracing::warn!(event = %envelope.event, code, ?path, "an observer failed");
                 }
             }
             route
@@ -179,20 +190,6 @@ impl Inbox {
         if envelope.kind == Kind::Ask {
             let error = RouteError::new(code::UNKNOWN_EVENT, "Nothing answers this.");
             self.bus.answer(envelope, Err(error)).await;
-        }
-    }
-
-    async fn refused(&self, envelope: &Envelope) {
-        let shared = &self.bus.shared;
-        shared.metrics.limit("observer_queue");
-        match envelope.kind {
-            Kind::Broadcast => {
-                shared.metrics.broadcasts_dropped.inc();
-            }
-            Kind::Transmit => {
-                tracing::warn!(event = %envelope.event, "a transmit met a full observer queue");
-            }
-            Kind::Ask => self.bus.answer(envelope, Err(RouteError::overloaded(1_000))).await,
         }
     }
 }

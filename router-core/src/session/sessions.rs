@@ -186,7 +186,11 @@ impl Sessions {
             let key = self.key(old);
             match self.records.write(&key, Some(version), closed, self.settings.ttl).await {
                 Ok(_) => {
-                    self.end(old).await?;
+                    // The old record leads nowhere already, and runs out by itself; the new id is
+                    // the caller's whether or not it can be removed now.
+                    if let Err(error) = self.end(old).await {
+                        tracing::debug!(%error, "the record of a former session id stays for a while");
+                    }
                     return Ok(new);
                 }
                 Err(WriteError::Conflict) => {

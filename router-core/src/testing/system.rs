@@ -17,6 +17,8 @@ use crate::{
     envelope::Kind,
     handler::{DataMap, Message, Occasion, Services},
     id::random_text,
+    limits::Limits,
+    metrics::Metrics,
     node::{Node, NodeSpec},
     observer::{ObserverSet, Observers},
     route::{Hook, Router, Routes},
@@ -37,6 +39,7 @@ pub struct TestSystemBuilder {
     data: DataMap,
     hub: MemoryHub,
     node: NodeAddress,
+    limits: Limits,
 }
 
 impl TestSystemBuilder {
@@ -75,6 +78,13 @@ impl TestSystemBuilder {
         self
     }
 
+    /// Gives the node other bounds than the default ones.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Panics
@@ -101,7 +111,8 @@ fn run(
         let plain = builder.hub.backend();
         let spy = SpyBus { bus: Arc::clone(&plain.bus), notes: Arc::clone(&notes) };
         let backend = Backend { bus: Arc::new(spy), ..plain };
-        let spec = NodeSpec::new(builder.node);
+        let limits = Arc::new(builder.limits);
+        let spec = NodeSpec { limits, ..NodeSpec::new(builder.node) };
         let router = Router::new(builder.routes, &spec.limits).expect("routes are unambiguous");
         let mut observers = builder.observers;
         crate::socket::observers(&mut observers);
@@ -156,12 +167,18 @@ impl TestSystem {
             data: DataMap::default(),
             hub: MemoryHub::new(),
             node: ns("ws").node(0),
+            limits: Limits::default(),
         }
     }
 
     /// The bus, as this system's node: for sending what an observer under test gets.
     pub fn bus(&self) -> &Bus {
         &self.core.services.bus
+    }
+
+    /// What the node counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.core.services.metrics
     }
 
     /// The sessions, for looking at what handlers stored.

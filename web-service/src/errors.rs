@@ -9,7 +9,7 @@ use actix_web::{
 };
 use router_core::{
     RouteError,
-    bus::BroadcastError,
+    bus::TransmitError,
     code,
     id::RandomError,
     session::{SessionError, UpdateError},
@@ -33,10 +33,10 @@ pub enum WebError {
     /// `bad_session` where the store does not fit the page's type.
     #[error("the session could not be read or changed")]
     Session(#[source] SessionError),
-    /// The session has ended, but the nodes that hold its sockets were not told: log out again.
-    /// 503 `unavailable`.
+    /// The session has ended, but not every node that may hold its sockets has confirmed that it
+    /// knows: log out again. 503 `unavailable`.
     #[error("the session's sockets were not told that it has ended")]
-    Bus(#[from] BroadcastError),
+    Bus(#[from] TransmitError),
     /// The work was cut off, by a stop or a panic. 503 `unavailable`.
     #[error("the work was cut off")]
     Interrupted,

@@ -89,6 +89,7 @@ mod renew;
 mod run;
 mod service;
 mod session;
+mod session_end;
 
 pub use builder::{BuildError, Builder};
 pub use errors::WebError;

@@ -10,16 +10,13 @@ use actix_web::web::{self, ServiceConfig};
 use router_core::{
     Bus,
     node::{Health, Node},
-    ns,
-    session::{
-        Confirmer, ENDED_EVENT, Ended, SessionDocument, SessionError, SessionId, Sessions, UserId,
-    },
+    session::{Confirmer, Ended, SessionDocument, SessionError, SessionId, Sessions, UserId},
 };
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     SessionLayer, WebError, assets, builder::Configure, cookies::Cookies, health, origin::Origins,
-    renew,
+    renew, session_end,
 };
 
 /// A web-service. Cheap to clone; all clones are the same service. Made by
@@ -99,15 +96,20 @@ impl WebService {
     }
 
     /// Ends a session from outside of its own pages, as an operator who revokes it: its record
-    /// goes, and its sockets are sent away on every node.
+    /// goes, and its sockets are sent away on every node. When this returns `Ok`, every live node has
+    /// confirmed that it knows.
     ///
     /// # Errors
-    /// When the store or the bus is away. Ending the same session again is harmless.
+    /// When the store or the bus is away, or a node does not confirm: the session has ended then, and
+    /// some of its sockets may live on. Ending the same session again is harmless.
     pub async fn end_session(&self, sid: &SessionId) -> Result<(), WebError> {
+        // For the hooks of its sockets, which run when the record is gone.
+        let document = self.sessions().load(sid).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "a session was not read before its end");
+            None
+        });
         self.sessions().end(sid).await?;
-        let ended = Ended { sid: sid.clone() };
-        self.bus().broadcast(ns("ws"), ENDED_EVENT, &ended).await?;
-        Ok(())
+        Ok(session_end::tell(self.bus(), &Ended { sid: sid.clone(), document }).await?)
     }
 
     /// The session of a user who logs in, given the one that the visitor had before.

@@ -18,7 +18,8 @@ impl FromMessage for Sockets {
 /// Registers the observer.
 pub(crate) fn observers(cfg: &mut Observers) {
     let (name, event) = ENDED_EVENT.split_once('.').unwrap_or(("", ENDED_EVENT));
-    cfg.observer(name).on_broadcast(event, ended);
+    // The broadcast may be lost and is fast; the transmit is confirmed. Hearing both is harmless.
+    cfg.observer(name).on_broadcast(event, ended).on_transmit(event, ended);
 }
 
 async fn ended(Sockets(message): Sockets, Payload(ended): Payload<Ended>) {

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use router_core::session::{ConfirmError, Confirmer, Credential};
+use router_core::{
+    limits::{Limit, Limits},
+    node::{Node, NodeSpec},
+    ns,
+    session::{ConfirmError, Confirmer, Credential},
+};
 
 use crate::rig::System;
 
@@ -52,4 +57,27 @@ async fn a_logout_that_failed_can_be_repeated() {
     assert_eq!(browser.post("/logout").await.status, 204);
     assert!(ended.recv().await.is_some());
     assert!(browser.cookie.is_none());
+}
+
+#[actix_web::test]
+async fn a_logout_is_done_when_every_ws_node_has_confirmed_that_it_knows() {
+    let system = System::new();
+    let limits = Arc::new(Limits { bus_queue: Limit::At(1), ..Limits::default() });
+    let spec = NodeSpec { limits, ..NodeSpec::new(ns("ws").node(5)) };
+    // Nobody takes what arrives there, so that a second message finds no place.
+    let full = Node::start(spec, system.hub.backend()).await.unwrap();
+    full.bus().transmit(&full.address().clone().into(), "some.event", &()).await.unwrap();
+    let (_node, mut ended) = system.listening_ws_node().await;
+    let service = system.start(0).await;
+    let mut browser = service.browser();
+    browser.post("/login/7").await;
+
+    assert_eq!(browser.post("/logout").await.status, 503);
+    assert!(browser.cookie.is_some());
+    // The others are told whatever becomes of one.
+    assert!(ended.recv().await.is_some());
+
+    // A node that lives no more has no sockets.
+    full.stop().await;
+    assert_eq!(browser.post("/logout").await.status, 204);
 }

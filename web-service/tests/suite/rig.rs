@@ -111,7 +111,8 @@ impl System {
         let node = Node::start(NodeSpec::new(ns("ws").node(0)), self.hub.backend()).await.unwrap();
         let (tell, told) = mpsc::channel(16);
         let observers = Observers::build([move |cfg: &mut Observers| {
-            cfg.observer("whisk").on_broadcast(
+            // The confirmed way: the broadcast may be lost.
+            cfg.observer("whisk").on_transmit(
                 "session_ended",
                 move |Payload(ended): Payload<Ended>| {
                     let tell = tell.clone();

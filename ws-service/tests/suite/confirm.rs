@@ -239,7 +239,7 @@ async fn the_end_of_a_session_sends_its_sockets_away_on_every_node() {
     }
     cluster.confirmer.sessions().end(&sid).await.unwrap();
     let bus = &one.handle.services().bus;
-    bus.broadcast(ns("ws"), ENDED_EVENT, &Ended { sid }).await.unwrap();
+    bus.broadcast(ns("ws"), ENDED_EVENT, &Ended { sid, document: None }).await.unwrap();
     for client in clients {
         let ended = client.ended().await;
         assert_eq!(ended.code, Some(4102));

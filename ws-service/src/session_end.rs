@@ -1,5 +1,7 @@
 //! The end of a session reaches its sockets: every node sends them away for good.
 
+use std::sync::Arc;
+
 use router_core::{
     FromMessage, Message, Observers, Payload, RouteError,
     session::{ENDED_EVENT, Ended},
@@ -24,5 +26,6 @@ pub(crate) fn observers(cfg: &mut Observers) {
 
 async fn ended(Sockets(message): Sockets, Payload(ended): Payload<Ended>) {
     let hub = &message.services.hub;
-    hub.disconnect(Recipients::Session(ended.sid), DisconnectReason::SessionEnded).await;
+    let reason = DisconnectReason::SessionEnded(ended.document.map(Arc::new));
+    hub.disconnect(Recipients::Session(ended.sid), reason).await;
 }

@@ -18,7 +18,7 @@ use crate::{
     args::Args,
     bus::Bus,
     error::{RouteError, code},
-    session::Session,
+    session::{Session, SessionDocument},
     socket::{DisconnectReason, Handshake, Io, LocalSockets, Socket},
 };
 
@@ -58,7 +58,14 @@ impl<T: DeserializeOwned> FromMessage for Session<T> {
     async fn from_message(message: &Message) -> Result<Self, RouteError> {
         let none = || RouteError::new(code::NO_SESSION, "There is no session.");
         let sid = message.socket().and_then(Socket::session_id).ok_or_else(none)?;
-        Ok(Self::load(&message.services.sessions, sid).await?)
+        let sessions = &message.services.sessions;
+        match &message.occasion {
+            // The record is gone; its last state came with the word of its end.
+            Occasion::Disconnect(DisconnectReason::SessionEnded(Some(last))) => {
+                Ok(Self::from_document(sessions, sid, SessionDocument::clone(last))?)
+            }
+            _ => Ok(Self::load(sessions, sid).await?),
+        }
     }
 }
 

@@ -60,8 +60,8 @@ impl std::error::Error for ConfigureError {}
 pub enum Hook {
     /// A socket was admitted.
     Connect,
-    /// A socket went; [`DisconnectReason`](crate::socket::DisconnectReason) says why, and its
-    /// session can still be extracted.
+    /// A socket went; [`DisconnectReason`](crate::socket::DisconnectReason) says why. Its
+    /// session can still be extracted: as it is, or, after a logout, as it was at its end.
     Disconnect,
     /// A session was confirmed.
     Confirmed,

@@ -109,7 +109,7 @@ impl From<Site> for ByteString {
 }
 
 /// The record that web and socket share.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionDocument {
     /// Who it belongs to; a session may exist before anybody logged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -41,6 +41,18 @@ impl<T: DeserializeOwned> Session<T> {
     /// [`SessionError::NoSession`], [`SessionError::Document`], or a failed backend.
     pub async fn load(sessions: &Sessions, sid: &SessionId) -> Result<Self, SessionError> {
         let document = sessions.load(sid).await?.ok_or(SessionError::NoSession)?;
+        Self::from_document(sessions, sid, document)
+    }
+
+    /// A session in a state that is known already.
+    ///
+    /// # Errors
+    /// [`SessionError::Document`] when its store is no `T`.
+    pub(crate) fn from_document(
+        sessions: &Sessions,
+        sid: &SessionId,
+        document: SessionDocument,
+    ) -> Result<Self, SessionError> {
         let store = read(&document)?;
         let user_id = document.user_id.clone();
         Ok(Self { sessions: sessions.clone(), sid: sid.clone(), user_id, document, store })

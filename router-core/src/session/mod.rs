@@ -21,7 +21,7 @@ pub use update::{Update, UpdateError, inc, pull, push, set, unset};
 pub const ENDED_EVENT: &str = "whisk.session_ended";
 
 /// A session that ended by logout or revocation; every node sends its sockets away.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ended {
     /// The session's id.
     pub sid: SessionId,

@@ -38,7 +38,7 @@ pub use selection::Selection;
 
 use crate::{
     address::{Address, TenantId},
-    session::{SessionId, UserId},
+    session::{SessionDocument, SessionId, UserId},
 };
 
 /// What is known of a socket from its admission on. All but its data never changes; a socket whose
@@ -89,8 +89,9 @@ pub enum DisconnectReason {
     Slow,
     /// The client broke the protocol or a limit; the close code's name.
     Refused(&'static str),
-    /// The session ended: logout or revocation.
-    SessionEnded,
+    /// The session ended: logout or revocation. Its last state, where whoever ended it told it: a
+    /// disconnect hook can then still extract the [`Session`](crate::session::Session).
+    SessionEnded(Option<Arc<SessionDocument>>),
     /// The node is going away.
     Drain,
 }
@@ -105,7 +106,7 @@ impl DisconnectReason {
             Self::PingTimeout => "ping_timeout",
             Self::Slow => "slow",
             Self::Refused(name) => name,
-            Self::SessionEnded => "session_ended",
+            Self::SessionEnded(_) => "session_ended",
             Self::Drain => "drain",
         }
     }

@@ -118,7 +118,7 @@ async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>, work: Work) {
     let entered = async {
         if note(&shared, &info, true).await == Noted::NoSession {
             // It ended while the socket was being confirmed; the word of it came too early.
-            let (key, reason) = (socket.key, DisconnectReason::SessionEnded);
+            let (key, reason) = (socket.key, DisconnectReason::SessionEnded(None));
             socket.link.notify(Notice::Disconnect { key, reason });
         }
     };

@@ -80,7 +80,7 @@ impl Shard {
         if !self.shared.services.sessions.touch(sid).await? {
             let who = Recipients::Session(sid.clone());
             for socket in self.table.borrow().chosen(&who) {
-                let (key, reason) = (socket.key, DisconnectReason::SessionEnded);
+                let (key, reason) = (socket.key, DisconnectReason::SessionEnded(None));
                 socket.link.notify(Notice::Disconnect { key, reason });
             }
         }

@@ -305,6 +305,25 @@ async fn hooks_see_a_socket_come_and_go_with_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_logout_the_hook_still_sees_the_session_as_it_was_at_its_end() {
+    let cluster = Cluster::new();
+    let server = cluster.serve_with(1, Limits::default(), |builder| builder.routes(hooks)).await;
+    let sid = cluster.session("7").await;
+    let token = cluster.token(&sid).await;
+    let client = Client::confirmed(server.addr(), &token).await;
+    let sessions = cluster.confirmer.sessions();
+    let document = sessions.load(&sid).await.unwrap();
+    sessions.end(&sid).await.unwrap();
+    let bus = &server.handle.services().bus;
+    let to = bus.node().clone().into();
+    bus.transmit(&to, ENDED_EVENT, &Ended { sid, document }).await.unwrap();
+    assert_eq!(client.ended().await.code, Some(4102));
+    let last = async || server.notes.all().last().cloned();
+    eventually("the hook ran", async || last().await.as_deref() == Some("gone session_ended 7"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sockets_id_is_public_and_not_its_transports() {
     let cluster = Cluster::new();
     let server = cluster.serve(1).await;

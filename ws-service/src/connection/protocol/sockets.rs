@@ -206,11 +206,11 @@ impl Protocol {
         }
         let member = self.members.remove(at);
         let code = match reason {
-            DisconnectReason::SessionEnded => CloseCode::SESSION_ENDED,
+            DisconnectReason::SessionEnded(_) => CloseCode::SESSION_ENDED,
             _ => CloseCode::BOOTED,
         };
         out.push(Effect::Send(self.parser.packet(Outgoing::disconnect(&member.nsp))));
-        if reason == DisconnectReason::SessionEnded {
+        if matches!(reason, DisconnectReason::SessionEnded(_)) {
             // What the connection proved once is worth nothing any more.
             self.confirmation = Confirmation::None;
         }

@@ -359,7 +359,7 @@ fn stay_away_closes_put_the_client_out_first_and_the_others_do_not() {
 fn the_end_of_a_session_takes_what_it_proved() {
     let mut script = Script::confirmed();
     script.text("40/open,");
-    let reason = DisconnectReason::SessionEnded;
+    let reason = DisconnectReason::SessionEnded(None);
     assert_eq!(
         script.input(Input::Disconnect { key: 0, reason: reason.clone() }),
         ["> 41", "leave 0 session_ended"]
@@ -468,7 +468,7 @@ fn any_order_of_inputs_ends_every_admitted_socket_exactly_once() {
                 1 => run(&mut script, Input::Confirmed(Err(ConfirmError::Refused))),
                 2 => run(
                     &mut script,
-                    Input::Disconnect { key: 0, reason: DisconnectReason::SessionEnded },
+                    Input::Disconnect { key: 0, reason: DisconnectReason::SessionEnded(None) },
                 ),
                 3 => run(&mut script, Input::LookedAgain(Ok(()))),
                 4 => run(&mut script, Input::LookedAgain(Err(ConfirmError::Refused))),

@@ -47,7 +47,7 @@ fn what_was_shown_since_is_judged_by_itself() {
     script.text("40/open,");
     script.text("40/b,");
     // The word of the end comes before the answer, and the client shows something new.
-    script.input(Input::Disconnect { key: 0, reason: DisconnectReason::SessionEnded });
+    script.input(Input::Disconnect { key: 0, reason: DisconnectReason::SessionEnded(None) });
     assert_eq!(script.text(r#"40{"ws_token":"y"}"#), [r#"confirm token "y""#]);
     assert!(script.input(ended()).is_empty());
     assert!(script.input(good()).contains(&"admit 3 / t4 7".to_owned()));

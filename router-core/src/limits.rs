@@ -1,6 +1,6 @@
 //! Every bound of the system, with its name in the configuration and its default.
 //!
-//! What happens at a bound stands at its field; every hit is counted in
+//! What happens at a bound stands at its field; a hit is counted in
 //! [`Metrics::limit`](crate::metrics::Metrics::limit) under the field's name. Each one can be
 //! switched off by writing `"off"`, for conformance suites and benchmarks.
 
@@ -166,7 +166,8 @@ limits! {
     max_attachments: u64 = 10;
     /// Time for a message whose first bytes are there. After it: close 4004. 10 s.
     fragment_timeout: Duration = Duration::from_secs(10);
-    /// Time for the head of an HTTP request. After it: 408. 5 s.
+    /// Time for the head of an HTTP request. After it: 408, by the HTTP server, which does not count
+    /// it. 5 s.
     request_timeout: Duration = Duration::from_secs(5);
     /// Time from the upgrade to a confirmed socket. After it: `auth_timeout`, close 4003. 5 s.
     confirm_timeout: Duration = Duration::from_secs(5);
@@ -228,7 +229,8 @@ limits! {
     /// Transmits and asks of this node that wait for their receipt or answer. Beyond it:
     /// `overloaded`. 65,536.
     pending_replies: u64 = 65_536;
-    /// Time for one call of the backend. After it the caller gets `unavailable`. 2 s.
+    /// Time for one call of the backend. After it the caller gets `unavailable`, which counts where
+    /// the caller's path does. 2 s.
     call_timeout: Duration = Duration::from_secs(2);
     /// Time for the receipt of a transmit. After it the sender gets `timeout`. 5 s.
     receipt_timeout: Duration = Duration::from_secs(5);

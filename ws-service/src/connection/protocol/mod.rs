@@ -246,7 +246,7 @@ impl Protocol {
         match self.assembler.attachment(bytes) {
             Ok(Some((packet, attachments))) => self.packet(rules, now, packet, attachments, out),
             Ok(None) => {}
-            Err(error) => self.refuse(error.close_code(), "attachment", out),
+            Err(error) => self.refuse(error.close_code(), attachment(error.close_code()), out),
         }
     }
 
@@ -303,7 +303,7 @@ impl Protocol {
             Ok(packet) => match self.assembler.packet(packet, text.len()) {
                 Ok(Some(packet)) => self.packet(rules, now, packet, Vec::new(), out),
                 Ok(None) => {}
-                Err(error) => self.refuse(error.close_code(), "attachment", out),
+                Err(error) => self.refuse(error.close_code(), attachment(error.close_code()), out),
             },
             Err(error) => self.refuse(error.close_code(), error.name(), out),
         }
@@ -352,6 +352,9 @@ impl Protocol {
 
     /// The peer broke the protocol or a bound.
     pub(super) fn refuse(&mut self, code: CloseCode, why: &'static str, out: &mut Out) {
+        if let Some(limit) = limit_behind(why) {
+            out.push(Effect::Limit(limit));
+        }
         let name = code.name().unwrap_or(why);
         self.close(code, why, DisconnectReason::Refused(name), out);
     }
@@ -392,6 +395,22 @@ impl Protocol {
             out.push(Effect::Leave { key: member.key, reason: reason.clone() });
         }
     }
+}
+
+/// The limit that a refusal of the codecs stands for, by its name in the configuration.
+fn limit_behind(why: &str) -> Option<&'static str> {
+    match why {
+        "too_large" => Some("max_payload"),
+        "too_many_fragments" => Some("max_fragments"),
+        "too_deep" => Some("json_depth"),
+        "too_many_attachments" => Some("max_attachments"),
+        _ => None,
+    }
+}
+
+/// Why an attachment was refused: for its size, or because it did not belong there.
+fn attachment(code: CloseCode) -> &'static str {
+    if code == CloseCode::TOO_LARGE { "too_large" } else { "attachment" }
 }
 
 #[cfg(test)]

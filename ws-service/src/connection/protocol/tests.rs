@@ -135,6 +135,26 @@ const REFUSED: &str =
     r#"{"message":"Session confirmation failed.","data":{"code":"session_refused"}}"#;
 
 #[test]
+fn what_the_codecs_refuse_for_its_size_counts_as_its_limit() {
+    let deep = format!("42[\"a\",{}1{}]", "[".repeat(40), "]".repeat(40));
+    let bombs = [(deep.as_str(), "limit json_depth"), ("4511-[\"a\"]", "limit max_attachments")];
+    for (text, limit) in bombs {
+        assert_eq!(
+            Script::confirmed().text(text).first().map(String::as_str),
+            Some(limit),
+            "{text}"
+        );
+    }
+    let violations = [
+        (ws::Violation::TooLarge, "limit max_payload"),
+        (ws::Violation::TooManyFragments, "limit max_fragments"),
+    ];
+    for (violation, limit) in violations {
+        assert_eq!(Script::confirmed().input(Input::Violation(violation))[0], limit);
+    }
+}
+
+#[test]
 fn a_shown_token_is_confirmed_before_the_connect_is_answered() {
     let mut script = Script::new(&Limits::default());
     assert_eq!(script.text(r#"40{"ws_token":"x"}"#), [r#"confirm token "x""#]);

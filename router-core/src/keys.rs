@@ -3,7 +3,10 @@
 
 use std::{fmt, str::FromStr};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -125,19 +128,16 @@ impl KeyRing {
 
 /// A signature over `parts`, as text that is safe in a URL.
 pub fn sign(secret: &[u8; 32], parts: &[&str]) -> Option<String> {
-    Some(STANDARD_URL.encode(mac(secret, parts)?.finalize().into_bytes()))
+    Some(URL_SAFE_NO_PAD.encode(mac(secret, parts)?.finalize().into_bytes()))
 }
 
 /// Whether `signature` is [`sign`]'s over `parts`, in constant time.
 pub fn verify(secret: &[u8; 32], parts: &[&str], signature: &str) -> bool {
-    let Ok(signature) = STANDARD_URL.decode(signature) else {
+    let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
         return false;
     };
     mac(secret, parts).is_some_and(|mac| mac.verify_slice(&signature).is_ok())
 }
-
-const STANDARD_URL: base64::engine::GeneralPurpose =
-    base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 fn mac(secret: &[u8; 32], parts: &[&str]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;

@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfirmError, SessionError, SessionId, SessionSettings, Site, UserId};
 use crate::{
-    backend::tokens::{TokenKey, TokenStore},
+    backend::{
+        BackendError, BackendErrorKind,
+        tokens::{TokenKey, TokenStore},
+    },
     clock,
     id::random_text,
     keys::{Key, KeyRing},
@@ -85,7 +88,7 @@ pub async fn issue(
         site: site.clone(),
     };
     let token = sign(keys.current(), &claims)?;
-    let body = serde_json::to_vec(subject).map_err(corrupt)?;
+    let body = serde_json::to_vec(subject).map_err(not_issued)?;
     store.issue(&TokenKey { site: site.text(), jti }, Bytes::from(body), ttl).await?;
     Ok(token)
 }
@@ -110,17 +113,16 @@ pub async fn take(
     if recorded == claimed { Ok(recorded) } else { Err(ConfirmError::Refused) }
 }
 
-fn corrupt(error: serde_json::Error) -> SessionError {
-    use crate::backend::{BackendError, BackendErrorKind};
+/// Nothing was issued.
+fn not_issued(error: impl std::error::Error + Send + Sync + 'static) -> SessionError {
     BackendError::because(BackendErrorKind::NotApplied, error).into()
 }
 
 fn sign(key: &Key, claims: &Claims) -> Result<String, SessionError> {
-    use crate::backend::{BackendError, BackendErrorKind};
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some(key.id().to_owned());
     encode(&header, claims, &EncodingKey::from_secret(&key.derive("session-sync")))
-        .map_err(|error| BackendError::because(BackendErrorKind::NotApplied, error).into())
+        .map_err(not_issued)
 }
 
 fn verify(keys: &KeyRing, audience: &Audience, site: &Site, token: &str) -> Option<Claims> {

@@ -312,6 +312,11 @@ async fn after_a_logout_the_hook_still_sees_the_session_as_it_was_at_its_end() {
     let token = cluster.token(&sid).await;
     let client = Client::confirmed(server.addr(), &token).await;
     let sessions = cluster.confirmer.sessions();
+    // A session that ends while its socket is still being noted is found gone, with no last state.
+    eventually("the socket is noted", async || {
+        !sessions.load(&sid).await.unwrap().unwrap().sockets.is_empty()
+    })
+    .await;
     let document = sessions.load(&sid).await.unwrap();
     sessions.end(&sid).await.unwrap();
     let bus = &server.handle.services().bus;

@@ -48,6 +48,7 @@ pub mod args;
 pub mod envelope;
 pub mod error;
 
+pub mod channel;
 pub mod handler;
 pub mod observer;
 pub mod route;
@@ -65,6 +66,7 @@ pub mod id;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
+pub mod pattern;
 
 #[cfg(any(test, feature = "testing"))]
 #[allow(

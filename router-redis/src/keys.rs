@@ -12,13 +12,14 @@
 //! | `P:{ns}:nodes` | sorted set of node ids by the time they were put there | nodes, at acquire and renew | [`LIST_TTL`] after the last |
 //! | `P:session:{n:site:id}`, `P:resume:{…}` | hash `version`, `body` | whoever writes the record | its time to live |
 //! | `P:token:{n:site:jti}` | string | the issuer; taken once | its time to live |
+//! | `P:chan:{key}:at` | hash `epoch`, `offset` | publishers and subscribers | [`CHANNEL_TTL`] after the last |
 //! | `P:secret:{name}` | string | the first process that needs it | its time to live |
 //!
 //! | channel | carries |
 //! |---|---|
 //! | `P:{ns}:all` | broadcasts to a namespace |
 //! | `P:{ns/nid}:to` | replies to a node, its probes, and empty frames as wake-ups of its stream |
-//! | `P:chan:{name}` | what is said on a channel; a room's name is `room:nsp,room` |
+//! | `P:chan:{key}` | what is said on a channel; a room's key is `room:nsp,room` |
 //!
 //! `n` is the site's length in bytes, so that no site and id can be read as another pair.
 
@@ -31,6 +32,7 @@ use router_core::{
         records::{RecordKey, RecordKind},
         tokens::TokenKey,
     },
+    channel::ChannelKey,
 };
 
 /// How long a node's last incarnation is remembered. Losing it does no harm, see `acquire.lua`.
@@ -39,6 +41,9 @@ pub(crate) const LIFE_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a stream lives that nobody appends to and nobody takes from. A node that was away for
 /// longer has let its senders' deadlines pass long ago.
 pub(crate) const STREAM_TTL: Duration = Duration::from_secs(3600);
+
+/// How long a channel's position is remembered that nobody publishes on or asks for.
+pub(crate) const CHANNEL_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long a namespace's list lives that no node renews.
 pub(crate) const LIST_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -105,6 +110,10 @@ impl Keys {
         }
     }
 
+    pub(crate) fn position(&self, channel: &ChannelKey) -> String {
+        format!("{}:chan:{{{}}}:at", self.prefix, channel.as_str())
+    }
+
     pub(crate) fn node_channel(&self, node: &NodeAddress) -> String {
         format!("{}:{{{node}}}:to", self.prefix)
     }
@@ -116,6 +125,8 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use router_core::session::Site;
+
     use super::*;
     use crate::slot::slot_of;
 
@@ -127,6 +138,9 @@ mod tests {
         for key in [keys.life(&node), keys.stream(&node), keys.node_channel(&node)] {
             assert_eq!(slot_of(&key), slot, "{key}");
         }
+        let channel = ChannelKey::new(&Site::main(), &"exam:1".parse().unwrap());
+        let heard_on = keys.channel(&channel.subject()).unwrap();
+        assert_eq!(slot_of(&keys.position(&channel)), slot_of(&heard_on));
     }
 
     #[test]

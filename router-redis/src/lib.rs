@@ -28,6 +28,7 @@ use router_core::backend::Backend;
 use tokio::runtime::Handle;
 
 mod backoff;
+mod channels;
 mod cluster;
 mod commands;
 mod conn;
@@ -127,7 +128,8 @@ impl RedisBackend {
             records: Arc::new(commands.clone()),
             tokens: Arc::new(commands.clone()),
             registry: Arc::new(commands.clone()),
-            secrets: Arc::new(commands),
+            secrets: Arc::new(commands.clone()),
+            channels: Arc::new(commands),
         })
     }
 }

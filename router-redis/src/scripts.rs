@@ -25,6 +25,8 @@ scripts! {
     TAKE = "take.lua";
     WRITE = "write.lua";
     SHARE = "share.lua";
+    PUBLISH = "publish.lua";
+    POSITION = "position.lua";
 }
 
 impl Script {

@@ -16,7 +16,8 @@ use router_core::{
     limits::Limits,
     node::Node,
     observer::ObserverSet,
-    route::{ConfigureError, NspPattern, Router},
+    pattern::Pattern,
+    route::{ConfigureError, Router},
     session::Confirmer,
     socket::SocketHub,
 };
@@ -350,7 +351,7 @@ fn nsps(named: Vec<(String, Auth)>) -> Result<(Nsps, Vec<Nsp>), BuildError> {
     let mut nsps = Nsps::default();
     let mut names = Vec::new();
     for (name, auth) in named {
-        let pattern = NspPattern::new(name.clone());
+        let pattern = Pattern::new(name.clone());
         if pattern.is_open() && name.starts_with('/') && !name.contains(',') {
             nsps.insert_pattern(pattern, auth);
             continue;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use router_core::route::NspPattern;
+use router_core::pattern::Pattern;
 use wire::socketio::Nsp;
 
 /// How a nsp admits sockets.
@@ -29,8 +29,8 @@ pub(crate) struct Admission {
 pub(crate) struct Nsps {
     named: HashMap<Nsp, Auth>,
     /// Asked in this order for what has no name of its own.
-    patterns: Vec<(NspPattern, Auth)>,
-    guarded: Vec<NspPattern>,
+    patterns: Vec<(Pattern, Auth)>,
+    guarded: Vec<Pattern>,
 }
 
 impl Nsps {
@@ -40,18 +40,18 @@ impl Nsps {
     }
 
     /// Adds all nsps that fit a pattern.
-    pub(crate) fn insert_pattern(&mut self, pattern: NspPattern, auth: Auth) {
+    pub(crate) fn insert_pattern(&mut self, pattern: Pattern, auth: Auth) {
         self.patterns.push((pattern, auth));
     }
 
     /// Says which nsps have guards.
-    pub(crate) fn set_guarded(&mut self, guarded: Vec<NspPattern>) {
+    pub(crate) fn set_guarded(&mut self, guarded: Vec<Pattern>) {
         self.guarded = guarded;
     }
 
     /// How a nsp admits sockets; `None` if there is no such nsp.
     pub(crate) fn admission(&self, nsp: &Nsp) -> Option<Admission> {
-        let fits = |pattern: &NspPattern| pattern.fits(nsp.as_str());
+        let fits = |pattern: &Pattern| pattern.fits(nsp.as_str());
         let by_pattern = || self.patterns.iter().find(|(pattern, _)| fits(pattern));
         let named = self.named.get(nsp).copied();
         let auth = named.or_else(|| by_pattern().map(|(_, auth)| *auth))?;

@@ -1,4 +1,4 @@
-//! What a backend owes: a bus and four small stores, each method one atomic intent.
+//! What a backend owes: a bus and some small stores, each method one atomic intent.
 //!
 //! `memory:` ([`memory`]) lives in this crate; the Redis one in `router-redis`. A program names its
 //! backend in one place and passes it on as a [`Backend`]; no handler ever sees its type. One
@@ -10,6 +10,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 pub mod bus;
+pub mod channels;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod memory;
@@ -19,6 +20,7 @@ pub mod secrets;
 pub mod tokens;
 
 use bus::BusBackend;
+use channels::ChannelStore;
 use records::RecordStore;
 use registry::Registry;
 use secrets::SharedSecrets;
@@ -40,6 +42,8 @@ pub struct Backend {
     pub registry: Arc<dyn Registry>,
     /// Keys that the processes of an example share.
     pub secrets: Arc<dyn SharedSecrets>,
+    /// How far channels are, and publishing on them.
+    pub channels: Arc<dyn ChannelStore>,
 }
 
 /// Why a backend did not do what it was asked.

@@ -8,8 +8,11 @@ use std::{
 
 use bytestring::ByteString;
 
-use super::nsp::{NspPattern, NspRoutes};
-use crate::handler::{ErasedHandler, Handler, erase};
+use super::nsp::NspRoutes;
+use crate::{
+    handler::{ErasedHandler, Handler, erase},
+    pattern::Pattern,
+};
 
 /// A handler, and where it was registered.
 #[derive(Clone)]
@@ -181,7 +184,7 @@ impl Routes {
     /// What holds for a nsp, or with `*` at the end for all whose names begin so: `/room-*`. What is
     /// registered for several that fit adds up, in the order of registration.
     pub fn nsp(&mut self, pattern: &str) -> &mut NspRoutes {
-        let pattern = NspPattern::new(pattern);
+        let pattern = Pattern::new(pattern);
         let at = self.nsps.iter().position(|known| known.pattern == pattern);
         let at = at.unwrap_or_else(|| {
             self.nsps.push(NspRoutes::new(pattern));

@@ -5,17 +5,14 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 use bytestring::ByteString;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
-use super::{
-    ConfigureError, Hook, Registered, Routes,
-    gate::Gate,
-    nsp::{NspPattern, NspRoutes},
-};
+use super::{ConfigureError, Hook, Registered, Routes, gate::Gate, nsp::NspRoutes};
 use crate::{
     args::Args,
     error::{RouteError, code},
     handler::{ErasedHandler, Message},
     limits::Limits,
     metrics::Metrics,
+    pattern::Pattern,
 };
 
 /// A route's number in its router, and whether its events may overtake each other.
@@ -128,7 +125,7 @@ impl Router {
     }
 
     /// The nsps that have guards.
-    pub fn guarded_nsps(&self) -> Vec<NspPattern> {
+    pub fn guarded_nsps(&self) -> Vec<Pattern> {
         let guarded = self.nsps.iter().filter(|nsp| !nsp.guards.is_empty());
         guarded.map(|nsp| nsp.pattern.clone()).collect()
     }

@@ -9,4 +9,4 @@ mod nsp;
 pub use configure::{ConfigureError, Hook, Route, Routes};
 pub(crate) use configure::{Duplicate, Registered};
 pub use dispatch::{Found, RouteId, Router};
-pub use nsp::{NspPattern, NspRoutes};
+pub use nsp::NspRoutes;

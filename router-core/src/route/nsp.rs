@@ -1,41 +1,13 @@
 //! What holds for one Socket.IO namespace: who may connect, and what every event meets first.
 
-use bytestring::ByteString;
-
-use crate::handler::{ErasedHandler, Handler, erase};
-
-/// Names of nsps: one name, or with `*` at its end all names that begin so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NspPattern(ByteString);
-
-impl NspPattern {
-    /// The pattern of this text.
-    pub fn new(text: impl Into<ByteString>) -> Self {
-        Self(text.into())
-    }
-
-    /// Whether `nsp` is meant.
-    pub fn fits(&self, nsp: &str) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(begin) => nsp.starts_with(begin),
-            None => *self.0 == *nsp,
-        }
-    }
-
-    /// Whether more than one name may be meant.
-    pub fn is_open(&self) -> bool {
-        self.0.ends_with('*')
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+use crate::{
+    handler::{ErasedHandler, Handler, erase},
+    pattern::Pattern,
+};
 
 /// One nsp, or those that fit a pattern, while it is registered.
 pub struct NspRoutes {
-    pub(super) pattern: NspPattern,
+    pub(super) pattern: Pattern,
     pub(super) guards: Vec<ErasedHandler>,
     pub(super) before: Vec<ErasedHandler>,
 }
@@ -47,7 +19,7 @@ impl std::fmt::Debug for NspRoutes {
 }
 
 impl NspRoutes {
-    pub(super) fn new(pattern: NspPattern) -> Self {
+    pub(super) fn new(pattern: Pattern) -> Self {
         Self { pattern, guards: Vec::new(), before: Vec::new() }
     }
 
@@ -73,18 +45,5 @@ impl NspRoutes {
     {
         self.before.push(erase(handler));
         self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_is_one_name_or_a_beginning() {
-        let fits = |pattern: &'static str, nsp| NspPattern::new(pattern).fits(nsp);
-        assert!(fits("/", "/") && !fits("/", "/a"));
-        assert!(fits("/room-*", "/room-1") && fits("/room-*", "/room-"));
-        assert!(!fits("/room-*", "/rooms") && fits("/*", "/any"));
     }
 }

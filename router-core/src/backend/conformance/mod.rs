@@ -34,6 +34,7 @@ use super::{
 use crate::address::Namespace;
 
 pub mod bus;
+pub mod channels;
 pub mod records;
 pub mod registry;
 pub mod secrets;
@@ -111,6 +112,12 @@ macro_rules! conformance_suite {
                 two_writers_lose_nothing,
                 sites_kinds_and_ids_do_not_meet,
                 any_bytes_are_kept_as_they_are;
+            channels:
+                offsets_count_up_from_one_for_all_publishers,
+                a_published_frame_reaches_every_listener_with_its_position,
+                racing_publishers_frames_are_heard_in_the_order_of_their_offsets,
+                what_is_published_after_a_position_was_read_is_heard,
+                channels_of_sites_and_users_do_not_meet;
             tokens:
                 of_a_hundred_takers_one_gets_the_token,
                 a_token_expires,

@@ -27,11 +27,11 @@ pub(super) type Streams = Expiring<NodeAddress, VecDeque<Entry>>;
 
 /// Tells one link from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct LinkId(u64);
+pub(super) struct LinkId(u64);
 
 /// The links that listen to one subject. A publisher takes the list as it stands and calls the
 /// sinks outside the lock; a change makes a new list.
-type Listeners = Arc<[(LinkId, Arc<dyn BusSink>)]>;
+pub(super) type Listeners = Arc<[(LinkId, Arc<dyn BusSink>)]>;
 
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
@@ -43,6 +43,11 @@ impl Subscribers {
     /// The sinks of all open links.
     pub(super) fn sinks(&self) -> Vec<Arc<dyn BusSink>> {
         self.links.values().cloned().collect()
+    }
+
+    /// Who listens to a subject now.
+    pub(super) fn listeners(&self, subject: &Subject) -> Option<Listeners> {
+        self.subjects.get(subject).cloned()
     }
 
     fn add(&mut self, subject: Subject, link: LinkId) {
@@ -116,13 +121,14 @@ impl Drop for MemoryLink {
     }
 }
 
-impl MemoryLink {
-    fn deliver(listeners: Option<&Listeners>, subject: &Subject, frame: &Bytes) {
-        for (_, sink) in listeners.into_iter().flat_map(|listeners| listeners.iter()) {
-            sink.published(subject, frame.clone());
-        }
+/// Calls the sinks, outside of the hub's lock.
+pub(super) fn hand_over(listeners: Option<&Listeners>, subject: &Subject, frame: &Bytes) {
+    for (_, sink) in listeners.into_iter().flat_map(|listeners| listeners.iter()) {
+        sink.published(subject, frame.clone());
     }
+}
 
+impl MemoryLink {
     fn store(
         state: &mut State,
         to: &NodeAddress,
@@ -146,8 +152,8 @@ impl MemoryLink {
 impl BusLink for MemoryLink {
     fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async move {
-            let listeners = self.hub.reach()?.bus.subjects.get(&subject).cloned();
-            Self::deliver(listeners.as_ref(), &subject, &frame);
+            let listeners = self.hub.reach()?.bus.listeners(&subject);
+            hand_over(listeners.as_ref(), &subject, &frame);
             Ok(())
         })
     }
@@ -183,9 +189,9 @@ impl BusLink for MemoryLink {
             let (incarnation, listeners) = {
                 let mut state = self.hub.reach()?;
                 let incarnation = Self::store(&mut state, to, frame, max)?;
-                (incarnation, state.bus.subjects.get(&subject).cloned())
+                (incarnation, state.bus.listeners(&subject))
             };
-            Self::deliver(listeners.as_ref(), &subject, &Bytes::new());
+            hand_over(listeners.as_ref(), &subject, &Bytes::new());
             Ok(incarnation)
         })
     }

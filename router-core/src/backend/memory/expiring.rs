@@ -49,6 +49,25 @@ impl<K: Hash + Eq, V> Expiring<K, V> {
         self.entries.insert(key, (value, ends(ttl)));
     }
 
+    /// The entry, made by `make` where there is none. It lives for `ttl` from now.
+    pub(super) fn get_or_insert_with(
+        &mut self,
+        key: &K,
+        ttl: Duration,
+        make: impl Fn() -> V,
+    ) -> &mut V
+    where
+        K: Clone,
+    {
+        let now = Instant::now();
+        if self.entries.get(key).is_none_or(|(_, end)| *end <= now) {
+            self.insert(key.clone(), make(), ttl);
+        }
+        let (value, end) = self.entries.entry(key.clone()).or_insert_with(|| (make(), now));
+        *end = ends(ttl);
+        value
+    }
+
     /// Lets the entry live for `ttl` from now; `false` if there is none.
     pub(super) fn touch<Q>(&mut self, key: &Q, ttl: Duration) -> bool
     where

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Backend, BackendError, BackendErrorKind};
 
 mod bus;
+mod channels;
 mod expiring;
 mod records;
 mod registry;
@@ -19,6 +20,8 @@ mod tokens;
 #[derive(Debug, Clone, Default)]
 pub struct MemoryHub {
     shared: Arc<Mutex<State>>,
+    /// Held while a frame of a channel is handed over. Taken before the state's lock.
+    order: Arc<Mutex<()>>,
 }
 
 /// Everything that the hub keeps, under one lock: no method of it waits, and no sink is called
@@ -33,6 +36,7 @@ struct State {
     records: records::Records,
     tokens: tokens::Tokens,
     secrets: secrets::Secrets,
+    positions: channels::Positions,
     /// The last number that was handed out: to an incarnation, a stream's entry or a record's
     /// version. One count for all rises for each, also for a name that was forgotten and came back.
     last: u64,
@@ -64,6 +68,7 @@ impl MemoryHub {
             tokens: Arc::new(self.clone()),
             registry: Arc::new(self.clone()),
             secrets: Arc::new(self.clone()),
+            channels: Arc::new(self.clone()),
         }
     }
 

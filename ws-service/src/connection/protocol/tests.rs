@@ -8,7 +8,7 @@ use router_core::{
     Args, RouteError,
     limits::{Limit, Limits},
     ns,
-    route::NspPattern,
+    pattern::Pattern,
     session::{ConfirmError, Confirmed, Credential, SessionDocument, SessionId, UserId},
     socket::{Handshake, SocketData, SocketInfo},
 };
@@ -170,7 +170,7 @@ fn a_shown_token_is_confirmed_before_the_connect_is_answered() {
 #[test]
 fn guards_are_asked_after_the_confirmation_and_before_the_connect_is_answered() {
     let mut script = Script::new(&Limits::default());
-    script.rules.nsps.set_guarded(vec![NspPattern::new("/b"), NspPattern::new("/open")]);
+    script.rules.nsps.set_guarded(vec![Pattern::new("/b"), Pattern::new("/open")]);
     assert_eq!(script.text(r#"40/open,{"a":1}"#), ["guard 0 /open t1 nobody"]);
     assert_eq!(script.text(r#"40/b,{"ws_token":"x"}"#), [r#"confirm token "x""#]);
     assert_eq!(script.input(good()), ["guard 1 /b t2 7"]);

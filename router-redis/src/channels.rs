@@ -1,0 +1,67 @@
+//! How far channels are: a hash for each, in the slot of its pub/sub channel.
+
+use bytes::Bytes;
+use redis::{FromRedisValue, Value, from_redis_value};
+use router_core::{
+    backend::{
+        BackendError, BoxFuture,
+        channels::{ChannelStore, Stored},
+    },
+    channel::{ChannelKey, Position},
+};
+
+use crate::{
+    commands::Commands,
+    error::Fault,
+    keys::{CHANNEL_TTL, millis},
+    scripts::{POSITION, PUBLISH},
+};
+
+const WRONG: Fault = Fault::Unexpected("a channel's position");
+
+fn read<T: FromRedisValue>(value: Value) -> Result<T, Fault> {
+    from_redis_value(value).map_err(|_| WRONG)
+}
+
+/// The name of an epoch, if one is to begin: no channel had it before.
+fn fresh_epoch() -> String {
+    format!("{:x}", getrandom::u64().unwrap_or_default())
+}
+
+impl Commands {
+    async fn publish_on(&self, channel: &ChannelKey, frame: &[u8]) -> Result<Stored, Fault> {
+        let keys = self.keys();
+        let subject = channel.subject();
+        let name = keys.channel(&subject).ok_or(Fault::NoChannel)?;
+        let (epoch, ttl) = (fresh_epoch(), millis(CHANNEL_TTL).to_string());
+        let args = [epoch.as_bytes(), ttl.as_bytes(), name.as_bytes(), frame];
+        let answer = self.run(&PUBLISH, &[keys.position(channel)], &args).await?;
+        let (epoch, offset, listeners): (String, u64, u64) = read(answer)?;
+        Ok(Stored { position: Position { epoch: epoch.into(), offset }, listeners })
+    }
+
+    async fn position_of(&self, channel: &ChannelKey) -> Result<Position, Fault> {
+        let (epoch, ttl) = (fresh_epoch(), millis(CHANNEL_TTL).to_string());
+        let args = [epoch.as_bytes(), ttl.as_bytes()];
+        let answer = self.run(&POSITION, &[self.keys().position(channel)], &args).await?;
+        let (epoch, offset): (String, u64) = read(answer)?;
+        Ok(Position { epoch: epoch.into(), offset })
+    }
+}
+
+impl ChannelStore for Commands {
+    fn publish<'a>(
+        &'a self,
+        channel: &'a ChannelKey,
+        frame: Bytes,
+    ) -> BoxFuture<'a, Result<Stored, BackendError>> {
+        Box::pin(async move { Ok(self.publish_on(channel, &frame).await?) })
+    }
+
+    fn position<'a>(
+        &'a self,
+        channel: &'a ChannelKey,
+    ) -> BoxFuture<'a, Result<Position, BackendError>> {
+        Box::pin(async move { Ok(self.position_of(channel).await?) })
+    }
+}

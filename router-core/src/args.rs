@@ -93,6 +93,44 @@ impl Args {
         serde_json::from_str(&format!("[{}]", self.json))
     }
 
+    /// These arguments behind another one.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub(crate) fn after<T: Serialize>(&self, first: &T) -> Result<Self, serde_json::Error> {
+        let mut json = serde_json::to_string(first)?;
+        if !self.json.is_empty() {
+            json.reserve(1 + self.json.len());
+            json.push(',');
+            json.push_str(&self.json);
+        }
+        Ok(Self { json: json.into(), attachments: self.attachments.clone() })
+    }
+
+    /// The first argument's own text; `null` without one.
+    ///
+    /// # Errors
+    /// When the text is not JSON values between commas.
+    pub(crate) fn first_raw(&self) -> Result<Box<RawValue>, serde_json::Error> {
+        let text = if self.json.is_empty() { "null" } else { &*self.json };
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Box<RawValue>>();
+        values.next().unwrap_or_else(|| RawValue::from_string("null".to_owned()))
+    }
+
+    /// The first argument's text, and the others. The attachments go with the others.
+    ///
+    /// # Errors
+    /// When the text is not JSON values between commas.
+    pub(crate) fn split_first(&self) -> Result<(ByteString, Self), serde_json::Error> {
+        let mut values = serde_json::Deserializer::from_str(&self.json).into_iter::<&RawValue>();
+        let Some(first) = values.next() else { return Ok((ByteString::new(), Self::EMPTY)) };
+        let (first, end) = (first?.get(), values.byte_offset());
+        let rest = self.json.get(end..).unwrap_or_default().trim_start();
+        let rest = rest.strip_prefix(',').unwrap_or_default();
+        let rest = Self { json: self.json.slice_ref(rest), attachments: self.attachments.clone() };
+        Ok((self.json.slice_ref(first), rest))
+    }
+
     /// The first argument as a `T`; without arguments, `T` is read from `null`.
     ///
     /// # Errors
@@ -142,6 +180,20 @@ mod tests {
         assert_eq!(args.first::<serde_json::Value>().unwrap()["a"], 1);
         assert_eq!(args.all::<(serde_json::Value, String)>().unwrap().1, "two");
         assert_eq!(args.iter_raw().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_first_argument_comes_off_and_goes_on_again() {
+        let args = Args::from_checked_json(r#"{"a":",]"} , "two",3"#.into(), vec!["x".into()]);
+        let (first, rest) = args.split_first().unwrap();
+        assert_eq!((&*first, &**rest.json()), (r#"{"a":",]"}"#, r#" "two",3"#));
+        assert_eq!(rest.attachments().len(), 1);
+        assert_eq!(rest.after(&0).unwrap().json(), r#"0, "two",3"#);
+        assert_eq!(rest.first_raw().unwrap().get(), r#""two""#);
+        let (first, rest) = Args::one(&7).unwrap().split_first().unwrap();
+        assert_eq!((&*first, rest.json().len()), ("7", 0));
+        assert_eq!(Args::EMPTY.after(&1).unwrap().json(), "1");
+        assert_eq!(Args::EMPTY.first_raw().unwrap().get(), "null");
     }
 
     #[test]

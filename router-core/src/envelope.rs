@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     address::{Address, Incarnation, NodeAddress},
     args::Args,
+    channel::frame::Word,
     error::ErrorBody,
     id::MessageId,
     socket::Selection,
@@ -110,6 +111,8 @@ pub(crate) enum Frame {
     Envelope(Envelope),
     /// An event for sockets.
     Emit(Emission),
+    /// Something about channels.
+    Word(Word, Args),
     /// A node's word to another node.
     Reply(NodeAddress, Reply, Args),
 }
@@ -148,6 +151,10 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Body {
+    Word {
+        #[serde(rename = "c")]
+        word: Word,
+    },
     Envelope {
         #[serde(rename = "k")]
         kind: Kind,
@@ -211,6 +218,7 @@ impl Frame {
                 },
                 &emission.args,
             ),
+            Self::Word(word, args) => (Body::Word { word: word.clone() }, args),
             Self::Reply(origin, reply, args) => {
                 (Body::Reply { origin: origin.clone(), reply: reply.clone() }, args)
             }
@@ -257,6 +265,7 @@ impl Frame {
             Body::Envelope { kind, event, origin, recipient, id, trace } => {
                 Self::Envelope(Envelope { kind, event, origin, recipient, id, trace, args })
             }
+            Body::Word { word } => Self::Word(word, args),
             Body::Reply { origin, reply } => Self::Reply(origin, reply, args),
             Body::Emit { origin, id, to, volatile, event } => {
                 Self::Emit(Emission { origin, id, to, volatile, event, args })

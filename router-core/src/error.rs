@@ -81,6 +81,14 @@ pub mod code {
     pub const TOO_MANY_ROOMS: &str = "too_many_rooms";
     /// The addressed node or tenant does not live.
     pub const NODE_GONE: &str = "node_gone";
+    /// The text names no channel.
+    pub const BAD_CHANNEL: &str = "bad_channel";
+    /// The channel, or what is wanted on it, is not for this socket.
+    pub const REFUSED: &str = "refused";
+    /// The socket is not on the channel.
+    pub const NOT_SUBSCRIBED: &str = "not_subscribed";
+    /// The socket is on as many channels as it may be.
+    pub const TOO_MANY_CHANNELS: &str = "too_many_channels";
 }
 
 impl RouteError {
@@ -120,6 +128,16 @@ impl RouteError {
             error: ErrorBody,
         }
         Args::one(&Wrapped { error: self.clone().into() }).unwrap_or_default()
+    }
+
+    /// The error that these arguments are, if they are one.
+    pub(crate) fn from_args(args: &Args) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Wrapped {
+            error: ErrorBody,
+        }
+        args.first::<Wrapped>().ok().map(|wrapped| wrapped.error.into())
     }
 
     /// The error as what a refused CONNECT is answered with: `{"message",…,"data":{"code",…}}`.

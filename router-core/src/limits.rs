@@ -143,6 +143,9 @@ macro_rules! limits {
                 self.socket_queue = Limit::Off;
                 self.nsps_per_connection = Limit::Off;
                 self.rooms_per_socket = Limit::Off;
+                self.channels_per_socket = Limit::Off;
+                self.joins_per_second = Limit::Off;
+                self.requests_per_socket = Limit::Off;
                 self.pending_acks = Limit::Off;
                 self.peer_requests = Limit::Off;
                 self.peer_tunnels = Limit::Off;
@@ -205,6 +208,21 @@ limits! {
     route_queue: u64 = 1_000;
     /// Rooms of one socket, its own not counted. Beyond it: `too_many_rooms` to whoever joins it. 128.
     rooms_per_socket: u64 = 128;
+    /// Channels that one socket is on. Beyond it: `too_many_channels`. 128.
+    channels_per_socket: u64 = 128;
+    /// Subscriptions that one socket asks for a second, in the long run; bursts of 128. Beyond it:
+    /// `rate_limited`, and close 4029 when the socket goes on. 20.
+    joins_per_second: u64 = 20;
+    /// Bytes of a subscription's query, which is kept with it. Beyond it: `bad_payload`. 4 KiB.
+    subscription_query: u64 = 4 * KIB;
+    /// Time for a gate to decide, and for a hook of a channel. After it a gate counts as
+    /// `unavailable`, which the client may try again; a hook is dropped. 5 s.
+    gate_timeout: Duration = Duration::from_secs(5);
+    /// Requests to other clients that wait for one socket. Beyond it: `overloaded`. 64.
+    requests_per_socket: u64 = 64;
+    /// Answers of sockets that wait for whoever asks many of them. Beyond it they are dropped, and
+    /// their sockets named as missing. 8,192.
+    answer_queue: u64 = 8_192;
     /// Events of ours that wait for one connection's acknowledgement. Beyond it: `overloaded` to
     /// whoever asks. 256.
     pending_acks: u64 = 256;

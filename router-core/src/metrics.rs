@@ -96,6 +96,14 @@ metrics! {
     emits_in;
     /// Emits from other nodes dropped before a full shard queue
     emits_dropped;
+    /// Messages given to channels
+    publications_out;
+    /// Messages that a channel's store did not take
+    publications_failed;
+    /// Messages heard on channels that this node has sockets on
+    publications_in;
+    /// Replies of clients to requests that nobody waits for
+    replies_unasked;
     /// Transmits and asks given to the bus
     transmits_out;
     /// Transmits and asks that were not received, answered or taken

@@ -152,14 +152,15 @@ impl RedisLink {
 }
 
 impl BusLink for RedisLink {
-    fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<(), BackendError>> {
+    fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<u64, BackendError>> {
         Box::pin(async move {
             let channel = self.channel(&subject)?;
             let mut publish = redis::Cmd::with_capacity(3, 16 + channel.len() + frame.len());
             publish.arg("PUBLISH").arg(&channel).arg(&frame[..]);
             // By the channel's slot, so that a publisher's frames take one way and keep their order.
-            self.commands.call(&channel, &publish).await?;
-            Ok(())
+            let heard = self.commands.call(&channel, &publish).await?;
+            let wrong = Fault::Unexpected("an answer to a publish");
+            Ok(from_redis_value(heard).map_err(|_| wrong)?)
         })
     }
 

@@ -18,7 +18,6 @@ use router_core::{
     observer::ObserverSet,
     route::ConfigureError,
     session::{Confirmer, Sessions},
-    socket::NoSockets,
 };
 use tokio::sync::watch;
 
@@ -175,13 +174,8 @@ impl Builder {
         };
         let observers = Arc::new(ObserverSet::new(self.observers)?);
         let inbox = self.node.take_inbox().ok_or(BuildError::NodeInUse)?;
-        let services = Arc::new(Services {
-            bus: self.node.bus().clone(),
-            sessions: self.sessions.clone(),
-            hub: Arc::new(NoSockets),
-            data: self.data,
-            metrics: Arc::clone(self.node.metrics()),
-        });
+        let services = Services::without_sockets(&self.node, self.sessions.clone(), self.data);
+        let channels = services.channels.clone();
         let (observers_stop, mut stopped) = watch::channel(false);
         let stop = async move {
             // The sender is dropped with the service's last handle, which is a stop too.
@@ -192,6 +186,7 @@ impl Builder {
         let inner = Inner {
             confirmer: Confirmer::new(self.sessions, tokens, self.keys),
             bus: self.node.bus().clone(),
+            channels,
             cookies,
             origins,
             health: Health::new(self.node.readiness()),

@@ -9,6 +9,7 @@ use std::{
 use actix_web::web::{self, ServiceConfig};
 use router_core::{
     Bus,
+    channel::Channels,
     node::{Health, Node},
     session::{Confirmer, Ended, SessionDocument, SessionError, SessionId, Sessions, UserId},
 };
@@ -30,6 +31,7 @@ pub struct WebService {
 pub(crate) struct Inner {
     pub(crate) confirmer: Confirmer,
     pub(crate) bus: Bus,
+    pub(crate) channels: Channels,
     pub(crate) cookies: Cookies,
     pub(crate) origins: Origins,
     pub(crate) health: Health,
@@ -49,6 +51,11 @@ impl WebService {
     /// The bus, as this node. Pages extract it as `web::Data<Bus>`.
     pub fn bus(&self) -> &Bus {
         &self.inner.bus
+    }
+
+    /// The channels of the site. Pages extract them as `web::Data<Channels>`.
+    pub fn channels(&self) -> &Channels {
+        &self.inner.channels
     }
 
     /// The sessions of the site.
@@ -78,6 +85,7 @@ impl WebService {
     /// have their session if the app is wrapped in [`session_layer`](Self::session_layer).
     pub fn mount(&self, cfg: &mut ServiceConfig) {
         cfg.app_data(web::Data::new(self.bus().clone()));
+        cfg.app_data(web::Data::new(self.channels().clone()));
         health::mount(cfg, &self.inner.health);
         cfg.service(
             web::scope("/whisk")

@@ -10,7 +10,6 @@ use router_core::{
     observer::ObserverSet,
     route::ConfigureError,
     session::Sessions,
-    socket::NoSockets,
 };
 use tokio::sync::oneshot;
 
@@ -85,13 +84,7 @@ impl Builder {
         }
         let observers = Arc::new(ObserverSet::new(self.observers)?);
         let inbox = self.node.take_inbox().ok_or(BuildError::NodeInUse)?;
-        let services = Arc::new(Services {
-            bus: self.node.bus().clone(),
-            sessions: self.sessions,
-            hub: Arc::new(NoSockets),
-            data: self.data,
-            metrics: Arc::clone(self.node.metrics()),
-        });
+        let services = Services::without_sockets(&self.node, self.sessions, self.data);
         let (stop_observers, stopped) = oneshot::channel();
         let stop = async move {
             // A worker that is dropped stops too.

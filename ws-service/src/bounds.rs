@@ -8,7 +8,10 @@ use router_core::{
 };
 use wire::{socketio, ws};
 
-use crate::shard::wheel::tick_for;
+use crate::{connection::bucket::Pace, shard::wheel::tick_for};
+
+/// Subscriptions at once: as many as a client asks for when it comes back with all its channels.
+const JOINS_BURST: u64 = 128;
 
 /// The limits of one service, worked out once at start.
 #[derive(Debug, Clone)]
@@ -23,15 +26,19 @@ pub(crate) struct Bounds {
     pub(crate) nsps: usize,
     /// Rooms of one socket.
     pub(crate) rooms_per_socket: usize,
+    /// Channels of one socket.
+    pub(crate) channels_per_socket: usize,
     /// Events of ours that wait for one connection's acknowledgement.
     pub(crate) pending_acks: usize,
     pub(crate) outbox_soft: usize,
     pub(crate) outbox_hard: usize,
     pub(crate) outbox_stall: Option<Duration>,
-    /// Events a second; `None` admits any number.
-    pub(crate) emits_per_second: Option<u64>,
-    /// Messages a second that are no events; `None` admits any number.
-    pub(crate) frames_per_second: Option<u64>,
+    /// Events; `None` admits any number.
+    pub(crate) emits: Option<Pace>,
+    /// Subscriptions; `None` admits any number.
+    pub(crate) joins: Option<Pace>,
+    /// Messages that are no events; `None` admits any number.
+    pub(crate) frames_that_are_no_events: Option<Pace>,
     /// Events of one socket that wait for their turn.
     pub(crate) socket_queue: Room,
     pub(crate) shard_queue: usize,
@@ -62,12 +69,17 @@ impl Bounds {
             unconfirmed_events: limits.unconfirmed_events.get().unwrap_or(u64::MAX),
             nsps: size(limits.nsps_per_connection),
             rooms_per_socket: size(limits.rooms_per_socket),
+            channels_per_socket: size(limits.channels_per_socket),
             pending_acks: size(limits.pending_acks),
             outbox_soft: size(limits.outbox_soft),
             outbox_hard: size(limits.outbox_hard),
             outbox_stall: limits.outbox_stall.get(),
-            emits_per_second: limits.emits_per_second.get(),
-            frames_per_second: limits.frames_per_second.get(),
+            emits: limits.emits_per_second.get().map(Pace::per_second),
+            joins: limits
+                .joins_per_second
+                .get()
+                .map(|per_second| Pace { per_second, burst: JOINS_BURST }),
+            frames_that_are_no_events: limits.frames_per_second.get().map(Pace::per_second),
             socket_queue: Room {
                 events: size(limits.socket_queue),
                 bytes: size(limits.socket_queue_bytes),

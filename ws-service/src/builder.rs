@@ -10,6 +10,7 @@ use std::{
 use actix_web::web::ServiceConfig;
 use router_core::{
     Observers, Routes, TenantId,
+    channel::Access,
     handler::{DataMap, Services},
     id::random_text,
     keys::KeyRing,
@@ -59,6 +60,7 @@ pub struct Builder {
     observers: Vec<Module<Observers>>,
     data: DataMap,
     nsps: Vec<(String, Auth)>,
+    access: Access,
     parser: Parser,
     origins: Origins,
     proxies: Vec<TrustedProxy>,
@@ -115,6 +117,7 @@ impl Builder {
             observers: Vec::new(),
             data: DataMap::default(),
             nsps: Vec::new(),
+            access: Access::default(),
             parser: Parser::default(),
             origins: Origins::default(),
             proxies: Vec::new(),
@@ -154,6 +157,13 @@ impl Builder {
     /// Adds a Socket.IO namespace, or with `*` at the end all whose names begin so: `/room-*`. Without any, there is `/` with [`Auth::SessionSync`].
     pub fn nsp(mut self, name: impl Into<String>, auth: Auth) -> Self {
         self.nsps.push((name.into(), auth));
+        self
+    }
+
+    /// Who may subscribe to channels for which no route module registered a gate, or that they are
+    /// open. By default nobody; to those whose names begin with `private` never.
+    pub fn channels(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 
@@ -292,7 +302,11 @@ impl Builder {
         }
         let limits = self.limits.unwrap_or_else(|| Arc::clone(self.node.limits()));
         let (mut nsps, names) = nsps(self.nsps)?;
-        let router = Router::new(Routes::build(self.routes)?, &limits)?;
+        let mut routes = self.routes;
+        routes.push(Box::new(router_core::channel::routes));
+        let mut routes = Routes::build(routes)?;
+        let channels = routes.take_channels();
+        let router = Router::new(routes, &limits)?;
         nsps.set_guarded(router.guarded_nsps());
         let mut observers = self.observers;
         observers.push(Box::new(session_end::observers));
@@ -307,13 +321,9 @@ impl Builder {
         let heartbeat = self.ping_interval + self.ping_timeout;
         let peers =
             self.peers.map(|keys| Arc::new(Peers::new(&self.node, &keys, &limits, heartbeat)));
-        let services = Arc::new(Services {
-            bus: self.node.bus().clone(),
-            sessions: self.confirmer.sessions().clone(),
-            hub: dyn_hub,
-            data: self.data,
-            metrics: Arc::clone(&metrics),
-        });
+        let sessions = self.confirmer.sessions().clone();
+        let services =
+            Services::new(&self.node, sessions, dyn_hub, self.data, channels, self.access);
         let shared = Arc::new(Shared {
             rules: Rules {
                 bounds: Bounds::new(&limits, self.ping_interval, self.ping_timeout),

@@ -36,9 +36,10 @@ pub trait BusBackend: Debug + Send + Sync {
 pub trait BusLink: Debug + Send + Sync {
     /// Publishes to every current subscriber of `subject`, at most once each, this link included.
     ///
-    /// `Ok` means that the backend took the frame, not that anybody received it. Frames that one
-    /// caller publishes one after the other on one subject arrive in that order.
-    fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<(), BackendError>>;
+    /// `Ok` means that the backend took the frame, not that anybody received it: the number says how
+    /// many links heard it, as far as the backend knows. On a cluster it is whole for channels only.
+    /// Frames that one caller publishes one after the other on one subject arrive in that order.
+    fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<u64, BackendError>>;
 
     /// Listens to `subject`. When this returns `Ok`, the backend has confirmed the subscription:
     /// what anyone publishes from then on arrives.

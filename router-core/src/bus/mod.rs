@@ -25,7 +25,7 @@ use crate::{
     address::{Address, Namespace, NodeAddress},
     args::Args,
     backend::{
-        BackendError,
+        BackendError, BackendErrorKind,
         bus::{AppendError, Subject},
         registry::Lease,
     },
@@ -106,7 +106,7 @@ impl Bus {
         let shared = &self.shared;
         shared.metrics.broadcasts_out.inc();
         let published = shared.link().publish(Subject::Namespace(ns), frame).await;
-        published.map_err(|error| {
+        published.map(drop).map_err(|error| {
             shared.metrics.broadcasts_failed.inc();
             BroadcastError::Unavailable(error)
         })
@@ -125,6 +125,16 @@ impl Bus {
     /// When the bus did not confirm.
     pub async fn listen(&self, channel: ByteString) -> Result<Wanted, BackendError> {
         Wanted::new(&self.shared, channel).await
+    }
+
+    /// [`listen`](Self::listen) to a subject; only channels may be listened to.
+    pub(crate) async fn listen_to(&self, subject: Subject) -> Result<Wanted, BackendError> {
+        match subject {
+            Subject::Channel(channel) => self.listen(channel).await,
+            Subject::Namespace(_) | Subject::Node(_) => {
+                Err(BackendError::new(BackendErrorKind::NotApplied))
+            }
+        }
     }
 
     /// The nodes of a namespace whose leases are live, by rising node id.

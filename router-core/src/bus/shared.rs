@@ -24,7 +24,8 @@ use crate::{
         bus::{AppendError, BusLink, BusSink, Subject},
         registry::{Lease, Registry},
     },
-    envelope::{Emission, Entry, EntryId, Envelope, Frame, Reply},
+    channel::{Position, node::ChannelNode},
+    envelope::{Emission, Entry, EntryId, Envelope, Frame, FrameError, Reply},
     id::MessageIds,
     limits::Limits,
     metrics::Metrics,
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     seen: Seen,
     /// This node's sockets, where it has any. Weak: they hold the bus.
     hub: OnceLock<Weak<dyn SocketHub>>,
+    /// What it does with channels. Weak: that holds the bus.
+    channels_of_node: OnceLock<Weak<ChannelNode>>,
     /// Set when the node's stream may hold something new.
     pub(crate) wake: Notify,
     /// The newest probe round that was heard. Written by the sink, read by the probe task.
@@ -92,6 +95,7 @@ impl Shared {
             channels: Channels::default(),
             seen: Seen::default(),
             hub: OnceLock::new(),
+            channels_of_node: OnceLock::new(),
             wake: Notify::new(),
             heard: watch::Sender::new(0),
         }
@@ -105,6 +109,11 @@ impl Shared {
     pub(crate) fn set_hub(&self, hub: Weak<dyn SocketHub>) {
         // A node has one hub.
         let _second = self.hub.set(hub);
+    }
+
+    pub(crate) fn set_channels(&self, channels: Weak<ChannelNode>) {
+        // A node has one set of channels.
+        let _second = self.channels_of_node.set(channels);
     }
 
     pub(crate) fn link(&self) -> &dyn BusLink {
@@ -206,7 +215,15 @@ impl Shared {
             self.wake.notify_one();
             return;
         }
-        match (subject, Frame::decode(frame)) {
+        let Some((position, frame)) = Position::take_off(frame.clone()) else {
+            return self.refused(subject, None);
+        };
+        match (subject, Frame::decode(&frame)) {
+            (_, Ok(Frame::Word(word, args))) => {
+                if let Some(channels) = self.channels_of_node.get().and_then(Weak::upgrade) {
+                    channels.heard(word, position.as_ref(), args);
+                }
+            }
             (Subject::Namespace(_), Ok(Frame::Envelope(envelope))) => {
                 // This node's own broadcasts were observed before they left.
                 if envelope.origin.node().as_ref() != Some(&self.node) {
@@ -215,11 +232,13 @@ impl Shared {
             }
             (_, Ok(Frame::Emit(emission))) => self.relay(emission),
             (Subject::Node(_), Ok(Frame::Reply(_, reply, args))) => self.replied(reply, args),
-            (_, outcome) => {
-                self.metrics.frames_refused.inc();
-                tracing::warn!(error = ?outcome.err(), "a frame from the bus was refused");
-            }
+            (_, outcome) => self.refused(subject, outcome.err().as_ref()),
         }
+    }
+
+    fn refused(&self, subject: &Subject, error: Option<&FrameError>) {
+        self.metrics.frames_refused.inc();
+        tracing::warn!(?subject, ?error, "a frame from the bus was refused");
     }
 }
 
@@ -255,7 +274,7 @@ fn away() -> BackendError {
 }
 
 impl BusLink for NoLink {
-    fn publish(&self, _: Subject, _: Bytes) -> BoxFuture<'_, Result<(), BackendError>> {
+    fn publish(&self, _: Subject, _: Bytes) -> BoxFuture<'_, Result<u64, BackendError>> {
         Box::pin(async { Err(away()) })
     }
 

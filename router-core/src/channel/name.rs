@@ -92,6 +92,12 @@ impl fmt::Display for ChannelName {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelKey(ByteString);
 
+impl From<ChannelKey> for ByteString {
+    fn from(key: ChannelKey) -> Self {
+        key.0
+    }
+}
+
 impl ChannelKey {
     /// The key of a site's channel.
     pub fn new(site: &Site, name: &ChannelName) -> Self {

@@ -9,9 +9,11 @@ use crate::{
     address::Address,
     args::Args,
     bus::Bus,
+    channel::{Access, ChannelHook, ChannelName, ChannelRoutes, Channels},
     metrics::Metrics,
+    node::Node,
     session::Sessions,
-    socket::{DisconnectReason, Socket, SocketHub},
+    socket::{DisconnectReason, NoSockets, Socket, SocketHub},
 };
 
 /// What a process gives to its handlers. Shared by all of them.
@@ -23,10 +25,39 @@ pub struct Services {
     pub sessions: Sessions,
     /// The sockets of this node; a process without any has an empty hub.
     pub hub: Arc<dyn SocketHub>,
+    /// The channels of the site.
+    pub channels: Channels,
     /// What the program registered for [`Data`](super::Data).
     pub data: DataMap,
     /// Where everything is counted.
     pub metrics: Arc<Metrics>,
+}
+
+impl Services {
+    /// What a node gives to its handlers. Made once for a node, by its service.
+    pub fn new(
+        node: &Node,
+        sessions: Sessions,
+        hub: Arc<dyn SocketHub>,
+        data: DataMap,
+        routes: Vec<ChannelRoutes>,
+        access: Access,
+    ) -> Arc<Self> {
+        let site = sessions.site().clone();
+        let store = Arc::clone(&node.backend().channels);
+        let bus = node.bus().clone();
+        let channels = Channels::new(site, bus.clone(), Arc::clone(&hub), store, routes, access);
+        let metrics = Arc::clone(node.metrics());
+        let services = Arc::new(Self { bus, sessions, hub, channels, data, metrics });
+        services.channels.attach_services(&services);
+        services
+    }
+
+    /// The same for a node that holds no sockets.
+    pub fn without_sockets(node: &Node, sessions: Sessions, data: DataMap) -> Arc<Self> {
+        let hub = Arc::new(NoSockets);
+        Self::new(node, sessions, hub, data, Vec::new(), Access::default())
+    }
 }
 
 /// Why a handler runs.
@@ -45,6 +76,12 @@ pub enum Occasion {
     Confirmed,
     /// A socket's credential was refused, or could not be checked: the error's code.
     NotConfirmed(&'static str),
+    /// A socket asks to be on a channel.
+    Subscription(ChannelName),
+    /// A client publishes on a channel, or requests something there.
+    Publication(ChannelName),
+    /// Something happened to a channel on this node.
+    ChannelHook(ChannelHook, ChannelName),
     /// A broadcast arrived.
     Broadcast,
     /// A transmit arrived.

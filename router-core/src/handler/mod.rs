@@ -17,6 +17,8 @@
 //! | `Result<E, RouteError>` | the extractor `E`, or why not | never |
 //! | [`LocalSockets`](crate::socket::LocalSockets) | all sockets of this node | never |
 //! | [`Io`](crate::socket::Io) | the sockets of all nodes, in the sender's nsp or `/` | never |
+//! | [`Channels`](crate::channel::Channels) | all channels of the site | never |
+//! | [`Channel`](crate::channel::Channel) | the channel that is asked about | `internal` elsewhere |
 //! | [`Bus`](crate::bus::Bus) | the bus, as this node | never |
 //! | [`Data<T>`](crate::Data) | what the program registered | `internal` |
 //! | [`Origin`] | who sent it | never |

@@ -10,6 +10,7 @@ use bytestring::ByteString;
 
 use super::nsp::NspRoutes;
 use crate::{
+    channel::ChannelRoutes,
     handler::{ErasedHandler, Handler, erase},
     pattern::Pattern,
 };
@@ -79,6 +80,8 @@ pub enum Hook {
 pub struct Route {
     pub(super) events: HashMap<ByteString, Registered>,
     pub(super) concurrent: bool,
+    /// Whether its handlers are Whisk's own, which have bounds of their own.
+    pub(super) own: bool,
     name: ByteString,
     first: Option<&'static Location<'static>>,
     duplicates: Vec<Duplicate>,
@@ -110,6 +113,13 @@ impl Route {
         self.concurrent = true;
         self
     }
+
+    /// A route of Whisk's own: its handlers wait for users' gates and for other clients, and have
+    /// bounds of their own.
+    pub(crate) fn own(&mut self) -> &mut Self {
+        self.own = true;
+        self.concurrent()
+    }
 }
 
 /// Where a program registers its routes.
@@ -131,6 +141,7 @@ pub struct Routes {
     pub(super) routes: HashMap<ByteString, Route>,
     pub(super) hooks: HashMap<Hook, Registered>,
     pub(super) nsps: Vec<NspRoutes>,
+    pub(super) channels: Vec<ChannelRoutes>,
     pub(super) fallback: Option<Registered>,
     pub(super) observers: Vec<Registered>,
     duplicates: Vec<Duplicate>,
@@ -153,6 +164,9 @@ impl Routes {
         let mut duplicates = std::mem::take(&mut self.duplicates);
         for route in self.routes.values_mut() {
             duplicates.append(&mut route.duplicates);
+        }
+        for channel in &mut self.channels {
+            duplicates.append(&mut channel.duplicates);
         }
         if duplicates.is_empty() { Ok(self) } else { Err(ConfigureError { duplicates }) }
     }
@@ -191,6 +205,23 @@ impl Routes {
             self.nsps.len() - 1
         });
         &mut self.nsps[at]
+    }
+
+    /// What holds for a channel, or with `*` at the end for all whose names begin so: `exam:*`. What
+    /// is registered for several that fit adds up, in the order of registration.
+    pub fn channel(&mut self, pattern: &str) -> &mut ChannelRoutes {
+        let pattern = Pattern::new(pattern);
+        let at = self.channels.iter().position(|known| known.pattern == pattern);
+        let at = at.unwrap_or_else(|| {
+            self.channels.push(ChannelRoutes::new(pattern));
+            self.channels.len() - 1
+        });
+        &mut self.channels[at]
+    }
+
+    /// What was registered for channels: for whoever makes the services of a node.
+    pub fn take_channels(&mut self) -> Vec<ChannelRoutes> {
+        std::mem::take(&mut self.channels)
     }
 
     /// Handles every event that no route has a handler for, in place of the answer `unknown_event`.

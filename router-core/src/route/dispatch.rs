@@ -76,7 +76,7 @@ impl Router {
         for (name, route) in std::mem::take(&mut routes.routes) {
             let index = u16::try_from(gates.len()).unwrap_or(u16::MAX);
             let id = RouteId::new(index, route.concurrent);
-            gates.push(Gate::new(limits));
+            gates.push(if route.own { Gate::open() } else { Gate::new(limits) });
             for (method, registered) in route.events {
                 let event =
                     if name.is_empty() { method } else { format!("{name}.{method}").into() };

@@ -11,7 +11,7 @@ use crate::limits::Limits;
 
 /// One route's gate. Events go through it in the order in which they came.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     running: Option<Semaphore>,
     waiting: AtomicU64,
     waiting_max: u64,
@@ -19,10 +19,10 @@ pub(super) struct Gate {
 
 /// Too many events wait already.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 impl Gate {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let permits = limits
             .route_in_flight
             .get()
@@ -34,8 +34,13 @@ impl Gate {
         })
     }
 
+    /// A gate that lets everything through.
+    pub(crate) fn open() -> Arc<Self> {
+        Arc::new(Self { running: None, waiting: AtomicU64::new(0), waiting_max: u64::MAX })
+    }
+
     /// Waits for a place. The place is free again when the permit is dropped.
-    pub(super) async fn enter(&self) -> Result<Option<SemaphorePermit<'_>>, Full> {
+    pub(crate) async fn enter(&self) -> Result<Option<SemaphorePermit<'_>>, Full> {
         let Some(running) = &self.running else {
             return Ok(None);
         };

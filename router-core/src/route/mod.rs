@@ -9,4 +9,5 @@ mod nsp;
 pub use configure::{ConfigureError, Hook, Route, Routes};
 pub(crate) use configure::{Duplicate, Registered};
 pub use dispatch::{Found, RouteId, Router};
+pub(crate) use gate::Gate;
 pub use nsp::NspRoutes;

@@ -86,6 +86,9 @@ pub enum JoinError {
     /// The socket is on as many rooms as it may be (the limit `rooms_per_socket`).
     #[error("the socket is on too many rooms")]
     TooManyRooms,
+    /// The socket is on as many channels as it may be (the limit `channels_per_socket`).
+    #[error("the socket is on too many channels")]
+    TooManyChannels,
     /// The socket is gone.
     #[error("the socket is gone")]
     Gone,
@@ -103,6 +106,9 @@ impl From<JoinError> for RouteError {
             JoinError::Name => Self::new(code::BAD_ROOM, "A room's name is 1 to 255 bytes."),
             JoinError::TooManyRooms => {
                 Self::new(code::TOO_MANY_ROOMS, "The socket is on too many rooms.")
+            }
+            JoinError::TooManyChannels => {
+                Self::new(code::TOO_MANY_CHANNELS, "The socket is on too many channels.")
             }
             JoinError::Gone => EmitError::Gone.into(),
             JoinError::Closing | JoinError::Unavailable(_) => Self::unavailable(),

@@ -1,14 +1,51 @@
 //! What a process with sockets gives to handlers and to the bus.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::{self, Debug},
+    sync::Arc,
+};
 
 use bytestring::ByteString;
+use futures_util::future::LocalBoxFuture;
 
 use super::{
     AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, RemoteSocket,
     SocketInfo,
 };
-use crate::{address::TenantId, args::Args, backend::BoxFuture, bus::Bus};
+use crate::{
+    address::TenantId,
+    args::Args,
+    backend::BoxFuture,
+    bus::Bus,
+    channel::{ChannelKey, ChannelName},
+};
+
+type Job = dyn Fn(Arc<SocketInfo>) -> LocalBoxFuture<'static, ()> + Send + Sync;
+
+/// Something to be done for sockets where their handlers run.
+#[derive(Clone)]
+pub struct SocketJob(Arc<Job>);
+
+impl SocketJob {
+    /// What `begin` makes need not be `Send`.
+    pub fn new<F>(begin: impl Fn(Arc<SocketInfo>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        Self(Arc::new(move |info| Box::pin(begin(info))))
+    }
+
+    /// Begins it for a socket, on the socket's own thread.
+    pub fn begin(&self, info: Arc<SocketInfo>) -> LocalBoxFuture<'static, ()> {
+        (self.0)(info)
+    }
+}
+
+impl Debug for SocketJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SocketJob")
+    }
+}
 
 /// The sockets of a node, as the service that holds them gives them to handlers.
 pub trait SocketHub: Debug + Send + Sync {
@@ -67,6 +104,21 @@ pub trait SocketHub: Debug + Send + Sync {
     fn join(&self, who: Recipients, rooms: Vec<ByteString>)
     -> BoxFuture<'_, Result<(), JoinError>>;
 
+    /// Puts a socket on a channel. When this returns, the bus has confirmed that the node listens to
+    /// `key`, and the socket is on it; being on it already is no error.
+    fn subscribe<'a>(
+        &'a self,
+        tid: &'a TenantId,
+        channel: &'a ChannelName,
+        key: ChannelKey,
+    ) -> BoxFuture<'a, Result<(), JoinError>>;
+
+    /// Takes a socket off a channel. Not to be on it is no error.
+    fn unsubscribe<'a>(&'a self, tid: &'a TenantId, channel: &'a ChannelName) -> BoxFuture<'a, ()>;
+
+    /// Begins `job` for each of these sockets where its handlers run. Does not wait for its end.
+    fn run(&self, who: Recipients, job: SocketJob) -> BoxFuture<'_, ()>;
+
     /// Takes sockets off rooms. Not to be on one is no error.
     fn leave(&self, who: Recipients, rooms: Vec<ByteString>) -> BoxFuture<'_, ()>;
 
@@ -116,6 +168,23 @@ impl SocketHub for NoSockets {
             _ => Ok(()),
         };
         Box::pin(std::future::ready(outcome))
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a ChannelName,
+        _: ChannelKey,
+    ) -> BoxFuture<'a, Result<(), JoinError>> {
+        Box::pin(std::future::ready(Err(JoinError::Gone)))
+    }
+
+    fn unsubscribe<'a>(&'a self, _: &'a TenantId, _: &'a ChannelName) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn run(&self, _: Recipients, _: SocketJob) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 
     fn leave(&self, _: Recipients, _: Vec<ByteString>) -> BoxFuture<'_, ()> {

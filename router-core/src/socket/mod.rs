@@ -31,13 +31,14 @@ pub use emitter::Emitter;
 pub use error::{AckError, EmitError, JoinError, QueueFull};
 pub use handle::{LocalSockets, Socket};
 pub use handshake::{Handshake, OpeningRequest};
-pub use hub::{NoSockets, SocketHub};
+pub use hub::{NoSockets, SocketHub, SocketJob};
 pub use io::Io;
 pub use room::{IntoRooms, ROOM_NAME_MAX, Room, room_channel};
 pub use selection::Selection;
 
 use crate::{
     address::{Address, TenantId},
+    channel::ChannelName,
     session::{SessionDocument, SessionId, UserId},
 };
 
@@ -69,6 +70,17 @@ pub enum Recipients {
     Nsp(ByteString),
     /// Every socket of a session.
     Session(SessionId),
+    /// Every socket of a user.
+    User(UserId),
+    /// Every admitted socket of the node.
+    All,
+    /// Those on a channel, in whatever nsp, but one.
+    Channel {
+        /// The channel.
+        name: ChannelName,
+        /// Who is not meant.
+        except: Option<TenantId>,
+    },
     /// Those of one nsp that are on some rooms and not on others.
     Selection(Arc<Selection>),
 }
@@ -81,6 +93,8 @@ pub enum DisconnectReason {
     Client,
     /// A handler or an operator sent it away.
     Server,
+    /// It was sent away for good, and its client told why.
+    Booted(ByteString),
     /// The connection broke.
     TransportClosed,
     /// No answer to a ping in time.
@@ -102,6 +116,7 @@ impl DisconnectReason {
         match self {
             Self::Client => "client",
             Self::Server => "server",
+            Self::Booted(_) => "booted",
             Self::TransportClosed => "transport_closed",
             Self::PingTimeout => "ping_timeout",
             Self::Slow => "slow",

@@ -6,17 +6,19 @@ use std::{
 };
 
 use bytestring::ByteString;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::system::Job;
 use crate::{
     address::TenantId,
     args::Args,
     backend::BoxFuture,
     bus::{Bus, Wanted},
-    limits::Limit,
+    channel::{ChannelKey, ChannelName},
+    limits::Limits,
     socket::{
         AckError, DisconnectReason, EmitError, JoinError, QueueFull, ROOM_NAME_MAX, Recipients,
-        RemoteSocket, Selection, SocketHub, SocketInfo, room_channel,
+        RemoteSocket, Selection, SocketHub, SocketInfo, SocketJob, room_channel,
     },
 };
 
@@ -34,6 +36,9 @@ pub(super) struct Mailbox {
     events: Mutex<VecDeque<Got>>,
     gone: Mutex<Option<DisconnectReason>>,
     rooms: Mutex<BTreeMap<ByteString, Wanted>>,
+    channels: Mutex<BTreeMap<ChannelName, Wanted>>,
+    /// Keeps the node listening to what is for the socket's user.
+    _attending: Option<Wanted>,
     /// Told at every change.
     pub(super) changed: Notify,
 }
@@ -70,17 +75,25 @@ type TestEntry = (Arc<SocketInfo>, Arc<Mailbox>);
 #[derive(Debug)]
 pub(super) struct TestHub {
     bus: Bus,
-    rooms_per_socket: Limit<u64>,
+    limits: Arc<Limits>,
+    /// To the system's thread. Weak: that ends with the last handle to the system.
+    jobs: mpsc::WeakSender<Job>,
     sockets: Mutex<HashMap<TenantId, TestEntry>>,
 }
 
 impl TestHub {
-    pub(super) fn new(bus: Bus, rooms_per_socket: Limit<u64>) -> Self {
-        Self { bus, rooms_per_socket, sockets: Mutex::default() }
+    pub(super) fn new(bus: Bus, jobs: mpsc::WeakSender<Job>) -> Self {
+        let limits = Arc::clone(&bus.shared.limits);
+        Self { bus, limits, jobs, sockets: Mutex::default() }
     }
 
-    pub(super) fn add(&self, tid: TenantId, info: Arc<SocketInfo>) -> Arc<Mailbox> {
-        let mailbox = Arc::<Mailbox>::default();
+    pub(super) fn add(
+        &self,
+        tid: TenantId,
+        info: Arc<SocketInfo>,
+        attending: Option<Wanted>,
+    ) -> Arc<Mailbox> {
+        let mailbox = Arc::new(Mailbox { _attending: attending, ..Mailbox::default() });
         lock(&self.sockets).insert(tid, (info, Arc::clone(&mailbox)));
         mailbox
     }
@@ -90,6 +103,11 @@ impl TestHub {
             Recipients::Socket(tid) => info.address.tid() == Some(tid),
             Recipients::Nsp(nsp) => info.nsp == *nsp,
             Recipients::Session(sid) => info.sid.as_ref() == Some(sid),
+            Recipients::User(user) => info.user_id.as_ref() == Some(user),
+            Recipients::All => true,
+            Recipients::Channel { name, except } => {
+                lock(&mailbox.channels).contains_key(name) && info.address.tid() != except.as_ref()
+            }
             Recipients::Selection(selection) => is_selected(selection, info, mailbox),
         };
         let sockets = lock(&self.sockets);
@@ -122,7 +140,7 @@ impl TestHub {
         }
         let mut joined = lock(&mailbox.rooms);
         let new = rooms.iter().filter(|room| !joined.contains_key(*room)).count();
-        if self.rooms_per_socket.exceeded_by((joined.len() + new) as u64) {
+        if self.limits.rooms_per_socket.exceeded_by((joined.len() + new) as u64) {
             return Err(JoinError::TooManyRooms);
         }
         joined.extend(wanted);
@@ -206,6 +224,47 @@ impl SocketHub for TestHub {
             lock(&mailbox.rooms).retain(|room, _| !rooms.contains(room));
         }
         Box::pin(async {})
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        tid: &'a TenantId,
+        channel: &'a ChannelName,
+        key: ChannelKey,
+    ) -> BoxFuture<'a, Result<(), JoinError>> {
+        Box::pin(async move {
+            let entry = lock(&self.sockets).get(tid).cloned();
+            let (_, mailbox) = entry.ok_or(JoinError::Gone)?;
+            let wanted = self.bus.listen_to(key.subject()).await;
+            let wanted = wanted.map_err(JoinError::Unavailable)?;
+            let mut joined = lock(&mailbox.channels);
+            let new = usize::from(!joined.contains_key(channel));
+            if self.limits.channels_per_socket.exceeded_by((joined.len() + new) as u64) {
+                self.bus.shared.metrics.limit("channels_per_socket");
+                return Err(JoinError::TooManyChannels);
+            }
+            joined.insert(channel.clone(), wanted);
+            Ok(())
+        })
+    }
+
+    fn unsubscribe<'a>(&'a self, tid: &'a TenantId, channel: &'a ChannelName) -> BoxFuture<'a, ()> {
+        let entry = lock(&self.sockets).get(tid).cloned();
+        if let Some((_, mailbox)) = entry {
+            lock(&mailbox.channels).remove(channel);
+        }
+        Box::pin(async {})
+    }
+
+    fn run(&self, who: Recipients, job: SocketJob) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Some(jobs) = self.jobs.upgrade() else { return };
+            for (_, (info, _)) in self.chosen(&who) {
+                let job = job.clone();
+                // A system that ended runs nothing more.
+                let _ended = jobs.send(Box::new(move || job.begin(info))).await;
+            }
+        })
     }
 
     fn rooms(&self, tid: &TenantId) -> BoxFuture<'_, Vec<ByteString>> {

@@ -71,6 +71,14 @@ impl TestSocket {
         self.push_args(event, Args::one(payload).expect("JSON")).await
     }
 
+    /// Emits an event with several arguments and waits for its acknowledgement.
+    ///
+    /// # Panics
+    /// When a payload cannot be written as JSON.
+    pub async fn push_many<T: Serialize>(&self, event: &str, payloads: &[T]) -> Ack {
+        self.push_args(event, Args::many(payloads).expect("JSON")).await
+    }
+
     /// Emits an event with arguments as they are, and waits for its acknowledgement.
     pub async fn push_args(&self, event: &str, args: Args) -> Ack {
         let Some(found) = self.core.router.find(event) else {
@@ -89,6 +97,14 @@ impl TestSocket {
     /// When none came in time, or its payload is no `T`.
     pub async fn assert_received<T: DeserializeOwned>(&self, event: &str) -> T {
         self.got(event).await.args.first().expect("the payload is a T")
+    }
+
+    /// The next event of this name that the socket got, all its arguments read as a tuple or list.
+    ///
+    /// # Panics
+    /// When none came in time, or its arguments are no `T`.
+    pub async fn assert_received_all<T: DeserializeOwned>(&self, event: &str) -> T {
+        self.got(event).await.args.all().expect("the arguments are a T")
     }
 
     /// The next event of this name that the socket got and is to acknowledge, its payload read as a
@@ -129,6 +145,11 @@ impl TestSocket {
     /// Closes the socket as its client does, and runs the disconnect hook.
     pub async fn disconnect(self) {
         self.core.remove(&self.socket, DisconnectReason::Client);
+        let (core, socket) = (Arc::clone(&self.core), self.socket.clone());
+        let depart = move || async move {
+            core.services.channels.depart(&core.services, &socket).await;
+        };
+        on_thread(&self.jobs, depart).await;
         self.hook(Hook::Disconnect, Occasion::Disconnect(DisconnectReason::Client)).await;
     }
 

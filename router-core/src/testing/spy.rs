@@ -66,7 +66,7 @@ impl BusBackend for SpyBus {
 }
 
 impl BusLink for SpyLink {
-    fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<(), BackendError>> {
+    fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<u64, BackendError>> {
         self.notes.note(&frame);
         self.link.publish(subject, frame)
     }

@@ -14,6 +14,7 @@ use crate::{
     address::{Address, NodeAddress, ns},
     backend::{Backend, memory::MemoryHub},
     bus::Bus,
+    channel::{Access, Channels},
     envelope::Kind,
     handler::{DataMap, Message, Occasion, Services},
     id::random_text,
@@ -29,7 +30,7 @@ use crate::{
 /// How long an assertion waits.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
-type Job = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+pub(super) type Job = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 /// What a [`TestSystem`] is made of.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub struct TestSystemBuilder {
     hub: MemoryHub,
     node: NodeAddress,
     limits: Limits,
+    access: Access,
 }
 
 impl TestSystemBuilder {
@@ -64,6 +66,13 @@ impl TestSystemBuilder {
         self
     }
 
+    /// Registers a value that the test holds too.
+    #[must_use]
+    pub fn shared_data<T: Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.data.insert_shared(value);
+        self
+    }
+
     /// Joins another system: the nodes that share a hub share one bus and one store.
     #[must_use]
     pub fn hub(mut self, hub: &MemoryHub) -> Self {
@@ -85,6 +94,13 @@ impl TestSystemBuilder {
         self
     }
 
+    /// Who may subscribe to channels for which nothing was registered. By default nobody.
+    #[must_use]
+    pub fn channels(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Panics
@@ -92,7 +108,8 @@ impl TestSystemBuilder {
     pub async fn start(self) -> TestSystem {
         let (jobs, queue) = mpsc::channel::<Job>(1_024);
         let (ready, started) = oneshot::channel();
-        std::thread::spawn(move || run(self, queue, ready));
+        let weak = jobs.downgrade();
+        std::thread::spawn(move || run(self, queue, weak, ready));
         let (core, notes) = started.await.expect("the system starts; its panic stands above");
         TestSystem { core, notes, jobs }
     }
@@ -102,6 +119,7 @@ impl TestSystemBuilder {
 fn run(
     builder: TestSystemBuilder,
     mut queue: mpsc::Receiver<Job>,
+    jobs: mpsc::WeakSender<Job>,
     ready: oneshot::Sender<(Arc<Core>, Arc<Notes>)>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -113,22 +131,20 @@ fn run(
         let backend = Backend { bus: Arc::new(spy), ..plain };
         let limits = Arc::new(builder.limits);
         let spec = NodeSpec { limits, ..NodeSpec::new(builder.node) };
-        let router = Router::new(builder.routes, &spec.limits).expect("routes are unambiguous");
+        let mut routes = builder.routes;
+        crate::channel::routes(&mut routes);
+        let channels = routes.take_channels();
+        let router = Router::new(routes, &spec.limits).expect("routes are unambiguous");
         let mut observers = builder.observers;
         crate::socket::observers(&mut observers);
         let observers = ObserverSet::new(observers).expect("observers are unambiguous");
         let node = Node::start(spec, backend.clone()).await.expect("the node starts");
         let sessions = Sessions::new(backend.records, Site::main(), SessionSettings::default());
-        let hub = Arc::new(TestHub::new(node.bus().clone(), node.limits().rooms_per_socket));
+        let hub = Arc::new(TestHub::new(node.bus().clone(), jobs));
         let dyn_hub: Arc<dyn SocketHub> = Arc::clone(&hub) as _;
         node.bus().attach_sockets(&dyn_hub);
-        let services = Arc::new(Services {
-            bus: node.bus().clone(),
-            sessions,
-            hub: dyn_hub,
-            data: builder.data,
-            metrics: Arc::clone(node.metrics()),
-        });
+        let services =
+            Services::new(&node, sessions, dyn_hub, builder.data, channels, builder.access);
         let inbox = node.take_inbox().expect("the inbox is taken once");
         tokio::task::spawn_local(inbox.observe(Arc::new(observers), Arc::clone(&services)));
         let core = Arc::new(Core { router, services, hub });
@@ -168,6 +184,7 @@ impl TestSystem {
             hub: MemoryHub::new(),
             node: ns("ws").node(0),
             limits: Limits::default(),
+            access: Access::default(),
         }
     }
 
@@ -202,10 +219,28 @@ impl TestSystem {
         self.admit(None).await
     }
 
+    /// The channels, as this system's node: for publishing what subscribers under test get.
+    pub fn channels(&self) -> &Channels {
+        &self.core.services.channels
+    }
+
     /// The sockets of all nodes, as this one reaches them.
     pub fn io(&self) -> Io {
         let Services { hub, bus, .. } = &*self.core.services;
         Io::new(Arc::clone(hub), bus.clone(), "/")
+    }
+
+    /// Does something with a socket where its handlers run, and gives back what it makes.
+    ///
+    /// # Panics
+    /// When the system has ended.
+    pub async fn run_on<T: Send + 'static, F: Future<Output = T> + 'static>(
+        &self,
+        socket: &TestSocket,
+        job: impl FnOnce(Socket) -> F + Send + 'static,
+    ) -> T {
+        let socket = socket.handle().clone();
+        on_thread(&self.jobs, move || job(socket)).await
     }
 
     async fn admit(&self, session: Option<(SessionId, UserId)>) -> TestSocket {
@@ -228,7 +263,11 @@ impl TestSystem {
             handshake: Handshake::default(),
             data: SocketData::default(),
         });
-        let mailbox = self.core.hub.add(tid, Arc::clone(&info));
+        let attending = match &info.user_id {
+            Some(user) => Some(self.channels().attend(user).await.expect("the bus confirms")),
+            None => None,
+        };
+        let mailbox = self.core.hub.add(tid, Arc::clone(&info), attending);
         let hub = Arc::clone(&self.core.services.hub);
         let socket = TestSocket {
             core: Arc::clone(&self.core),

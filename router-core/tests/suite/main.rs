@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod bus;
+mod channels;
 mod compile_errors;
 mod gates;
 mod handlers;

@@ -26,7 +26,7 @@ fn key() -> RecordKey {
 }
 
 async fn publishes(link: &dyn BusLink, subject: &Subject) -> Result<(), BackendError> {
-    link.publish(subject.clone(), "frame".into()).await
+    link.publish(subject.clone(), "frame".into()).await.map(drop)
 }
 
 /// Waits until the link works in both directions again, and has said that it was away.

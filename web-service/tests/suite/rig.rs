@@ -18,7 +18,6 @@ use router_core::{
     ns,
     observer::ObserverSet,
     session::{Ended, SessionSettings, Sessions, Site, UserId, inc},
-    socket::NoSockets,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -122,16 +121,10 @@ impl System {
                 },
             );
         }]);
-        let services = Services {
-            bus: node.bus().clone(),
-            sessions: self.sessions(),
-            hub: Arc::new(NoSockets),
-            data: DataMap::default(),
-            metrics: Arc::clone(node.metrics()),
-        };
+        let services = Services::without_sockets(&node, self.sessions(), DataMap::default());
         let observers = Arc::new(ObserverSet::new(observers.unwrap()).unwrap());
         let inbox = node.take_inbox().unwrap();
-        actix_web::rt::spawn(inbox.observe(observers, Arc::new(services)));
+        actix_web::rt::spawn(inbox.observe(observers, services));
         (node, told)
     }
 }

@@ -3,8 +3,21 @@
 
 use crate::clock::Moment;
 
-/// A bucket holds this many seconds' worth of events: the burst.
-const BURST_SECONDS: u64 = 4;
+/// How fast something may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// In the long run.
+    pub(crate) per_second: u64,
+    /// At once.
+    pub(crate) burst: u64,
+}
+
+impl Pace {
+    /// With a burst of four seconds' worth.
+    pub(crate) fn per_second(per_second: u64) -> Self {
+        Self { per_second, burst: per_second.saturating_mul(4) }
+    }
+}
 
 /// The bucket of one socket.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,13 +43,12 @@ pub(crate) enum Rate {
 }
 
 impl Bucket {
-    /// An event came at `now`; `per_second` may come in the long run.
-    pub(crate) fn take(&mut self, per_second: Option<u64>, now: Moment) -> Rate {
-        let Some(per_second) = per_second else { return Rate::Pass };
-        let per_second = per_second.max(1);
+    /// An event came at `now`; `None` lets any number pass.
+    pub(crate) fn take(&mut self, pace: Option<Pace>, now: Moment) -> Rate {
+        let Some(Pace { per_second, burst }) = pace else { return Rate::Pass };
+        let (per_second, burst) = (per_second.max(1), burst.max(1));
         let now = now.0.saturating_mul(1_000);
         let cost = (1_000_000 / per_second).max(1);
-        let burst = per_second.saturating_mul(BURST_SECONDS);
         let full_at = self.full_at.max(now).saturating_add(cost);
         let ahead = full_at - now;
         let most = cost.saturating_mul(burst);
@@ -60,22 +72,28 @@ mod tests {
     fn a_burst_passes_and_then_the_rate() {
         let mut bucket = Bucket::default();
         for _ in 0..200 {
-            assert_eq!(bucket.take(Some(50), Moment(1)), Rate::Pass);
+            assert_eq!(bucket.take(Some(Pace::per_second(50)), Moment(1)), Rate::Pass);
         }
-        assert_eq!(bucket.take(Some(50), Moment(1)), Rate::Wait { retry_after_ms: 20 });
-        assert_eq!(bucket.take(Some(50), Moment(20)), Rate::Wait { retry_after_ms: 1 });
-        assert_eq!(bucket.take(Some(50), Moment(21)), Rate::Pass);
+        assert_eq!(
+            bucket.take(Some(Pace::per_second(50)), Moment(1)),
+            Rate::Wait { retry_after_ms: 20 }
+        );
+        assert_eq!(
+            bucket.take(Some(Pace::per_second(50)), Moment(20)),
+            Rate::Wait { retry_after_ms: 1 }
+        );
+        assert_eq!(bucket.take(Some(Pace::per_second(50)), Moment(21)), Rate::Pass);
         // After four seconds of silence the whole burst is there again.
         for _ in 0..200 {
-            assert_eq!(bucket.take(Some(50), Moment(5_000)), Rate::Pass);
+            assert_eq!(bucket.take(Some(Pace::per_second(50)), Moment(5_000)), Rate::Pass);
         }
-        assert_ne!(bucket.take(Some(50), Moment(5_000)), Rate::Pass);
+        assert_ne!(bucket.take(Some(Pace::per_second(50)), Moment(5_000)), Rate::Pass);
     }
 
     #[test]
     fn going_on_against_refusals_is_abuse() {
         let mut bucket = Bucket::default();
-        let mut take = || bucket.take(Some(1), Moment(1));
+        let mut take = || bucket.take(Some(Pace::per_second(1)), Moment(1));
         for _ in 0..4 {
             assert_eq!(take(), Rate::Pass);
         }

@@ -1,7 +1,11 @@
 //! Packets with their attachments, as one piece of finished frames.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
 use router_core::Args;
+use smallvec::SmallVec;
 use wire::{
     engine,
     socketio::{ArgsError, Nsp, Outgoing},
@@ -68,6 +72,35 @@ impl Parser {
             out.extend_from_slice(&ws::encode::binary(attachment));
         }
         Ok(out.freeze())
+    }
+}
+
+/// An event for sockets of whatever nsps, written once for each nsp that turns up.
+#[derive(Debug)]
+pub(crate) struct Event {
+    parser: Parser,
+    name: ByteString,
+    args: Args,
+    frames: Mutex<SmallVec<[(ByteString, Bytes); 1]>>,
+}
+
+impl Event {
+    /// Nothing is written yet.
+    pub(crate) fn new(parser: Parser, name: ByteString, args: Args) -> Self {
+        Self { parser, name, args, frames: Mutex::default() }
+    }
+
+    /// The event as it is written for a nsp.
+    pub(crate) fn frame(&self, nsp: &ByteString) -> Bytes {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, frame)) = frames.iter().find(|(of, _)| of == nsp) {
+            return frame.clone();
+        }
+        // Sockets are only ever in nsps that have such a name.
+        let name = Nsp::new(nsp.clone()).unwrap_or(Nsp::ROOT);
+        let frame = self.parser.event(&name, &self.name, &self.args);
+        frames.push((nsp.clone(), frame.clone()));
+        frame
     }
 }
 

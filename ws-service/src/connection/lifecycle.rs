@@ -131,7 +131,9 @@ async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>, work: Work) {
 
 /// `_work` has a drain wait for it.
 async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, reason: DisconnectReason, _work: Work) {
-    // The hook first: it sees the session as it was with this socket.
+    let socket = handle(&shared, &info);
+    shared.services.channels.depart(&shared.services, &socket).await;
+    // The hook before the note: it sees the session as it was with this socket.
     run_hook(&shared, &info, Hook::Disconnect, Occasion::Disconnect(reason)).await;
     note(&shared, &info, false).await;
 }

@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use router_core::{
     Args, RouteError,
+    bus::Wanted,
     route::RouteId,
     session::{ConfirmError, Confirmed},
     socket::{DisconnectReason, SocketInfo},
@@ -46,8 +47,8 @@ pub(crate) enum Notice {
     Post(Body, Reply),
     /// A polling session may move to this WebSocket.
     Candidate(Box<Candidate>),
-    /// A credential was judged.
-    Confirmed(Result<Box<Confirmed>, ConfirmError>),
+    /// A credential was judged; where it was good, the node listens to what is for the user.
+    Confirmed(Result<(Box<Confirmed>, Box<Wanted>), ConfirmError>),
     /// Whether the session of a confirmed connection still lives.
     LookedAgain(Result<(), ConfirmError>),
     /// The nsp's guards let a socket in, or not.

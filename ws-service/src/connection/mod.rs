@@ -7,7 +7,7 @@
 
 pub(crate) mod asks;
 mod auth;
-mod bucket;
+pub(crate) mod bucket;
 mod dispatch;
 pub(crate) mod effect;
 pub(crate) mod frames;
@@ -35,7 +35,8 @@ use std::{
 use actix::{Actor, ActorFuture, AsyncContext};
 use bytes::{Bytes, BytesMut};
 use router_core::{
-    session::{ConfirmError, Credential},
+    bus::Wanted,
+    session::{ConfirmError, Confirmed, Credential, SessionError},
     socket::{DisconnectReason, OpeningRequest, SocketInfo},
 };
 use tokio::task::coop::unconstrained;
@@ -74,6 +75,8 @@ pub(crate) struct Connection {
     sockets: Vec<Live>,
     /// Handlers that run.
     running: u32,
+    /// Keeps the node listening to what is for the confirmed user.
+    attending: Option<Box<Wanted>>,
     /// Until the first socket is admitted.
     permit: Option<Permit>,
     /// The request that opened it.
@@ -135,6 +138,7 @@ impl Connection {
             partial: early,
             sockets: Vec::new(),
             running: 0,
+            attending: None,
             // A bare session is never confirmed, so it waits for nothing.
             permit: shared.rules.raw.is_none().then_some(permit),
             request,
@@ -213,7 +217,11 @@ impl Connection {
     fn notice(&mut self, notice: Notice, cx: &mut Context<'_>) {
         match notice {
             Notice::Timer(timer, due) => self.notice_timer(timer, due),
-            Notice::Confirmed(result) => self.step(Input::Confirmed(result)),
+            Notice::Confirmed(Ok((confirmed, attending))) => {
+                self.attending = Some(attending);
+                self.step(Input::Confirmed(Ok(confirmed)));
+            }
+            Notice::Confirmed(Err(error)) => self.step(Input::Confirmed(Err(error))),
             Notice::LookedAgain(outcome) => self.step(Input::LookedAgain(outcome)),
             Notice::Guarded { key, outcome } => self.step(Input::Guarded { key, outcome }),
             Notice::Finished { key, route, id, result } => self.finished(key, route, id, result),
@@ -360,11 +368,11 @@ impl Connection {
     fn confirm(&self, credential: Credential) {
         let (shared, link) = (Arc::clone(&self.shard.shared), Rc::clone(&self.link));
         actix_rt::spawn(async move {
-            let result = shared.confirmer.confirm(&credential).await;
+            let result = confirmed(&shared, &credential).await;
             if let Err(ConfirmError::Unavailable(error)) = &result {
                 tracing::warn!(%error, "a credential could not be judged");
             }
-            link.notify(Notice::Confirmed(result.map(Box::new)));
+            link.notify(Notice::Confirmed(result));
         });
     }
 
@@ -397,6 +405,18 @@ impl Connection {
         self.shard.set_timer(&self.link, Timer::Linger, at);
         self.ending = Ending::Saying { answer };
     }
+}
+
+/// Judges a credential. A confirmed socket is on its user's private channel before anybody hears
+/// that it is confirmed.
+async fn confirmed(
+    shared: &Shared,
+    credential: &Credential,
+) -> Result<(Box<Confirmed>, Box<Wanted>), ConfirmError> {
+    let confirmed = shared.confirmer.confirm(credential).await?;
+    let attending = shared.services.channels.attend(&confirmed.user_id).await;
+    let attending = attending.map_err(SessionError::from)?;
+    Ok((Box::new(confirmed), Box::new(attending)))
 }
 
 fn count_close(shared: &Shared, code: CloseCode) {

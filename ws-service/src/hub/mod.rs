@@ -15,17 +15,21 @@ use bytestring::ByteString;
 use router_core::{
     Args, Bus, TenantId,
     backend::BoxFuture,
+    channel::{ChannelKey, ChannelName},
     socket::{
         AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, RemoteSocket,
-        SocketHub, SocketInfo,
+        SocketHub, SocketInfo, SocketJob,
     },
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 use wire::socketio::Nsp;
 
 use crate::{
-    connection::frames::Parser,
-    shard::message::{Request, ShardMessage, Target},
+    connection::frames::{Event, Parser},
+    shard::{
+        message::{Request, ShardMessage, Target},
+        rooms::Place,
+    },
     sid::Sid,
 };
 
@@ -106,27 +110,33 @@ impl Hub {
         event: &str,
         args: &Args,
     ) -> Result<Vec<Addressed>, EmitError> {
-        let frame = |nsp: &Nsp| self.parser.event(nsp, event, args);
+        let frame = |nsp: &Nsp| Said::Frame(self.parser.event(nsp, event, args));
         let all = |to: Target, name: ByteString| {
             let nsp = Nsp::new(name)?;
-            Some(Addressed { to, frame: frame(&nsp), shard: None })
+            Some(Addressed { to, said: frame(&nsp), shard: None })
+        };
+        let each = |to: Target| {
+            let event = Event::new(self.parser, event.into(), args.clone());
+            vec![Addressed { to, said: Said::Event(Arc::new(event)), shard: None }]
         };
         Ok(match to {
             Recipients::Socket(tid) => {
                 let (index, info) = self.lookup(&tid).ok_or(EmitError::Gone)?;
                 let nsp = Nsp::new(info.nsp.clone()).ok_or(EmitError::Gone)?;
                 let shard = Some(self.shard(index).ok_or(EmitError::Gone)?);
-                vec![Addressed { to: Target::Socket(tid), frame: frame(&nsp), shard }]
+                vec![Addressed { to: Target::Socket(tid), said: frame(&nsp), shard }]
             }
             Recipients::Nsp(name) => all(Target::Nsp(name.clone()), name).into_iter().collect(),
             Recipients::Selection(selection) => {
                 let name = selection.nsp.clone();
                 all(Target::Selection(selection), name).into_iter().collect()
             }
-            Recipients::Session(sid) => {
-                let to = |nsp: &Nsp| Target::Session(sid.clone(), nsp.as_str().into());
-                let nsps = self.nsps.iter();
-                nsps.map(|nsp| Addressed { to: to(nsp), frame: frame(nsp), shard: None }).collect()
+            Recipients::Session(sid) => each(Target::Session(sid)),
+            Recipients::User(user) => each(Target::User(user)),
+            Recipients::All => each(Target::All),
+            Recipients::Channel { name, except: None } => each(Target::Channel(name.into())),
+            Recipients::Channel { name, except: Some(tid) } => {
+                each(Target::ChannelBut(name.into(), tid))
             }
             _ => Vec::new(),
         })
@@ -172,20 +182,32 @@ impl Hub {
     }
 }
 
-/// A finished frame, and whom it is for.
+/// Something for sockets, and for which.
 #[derive(Debug)]
 struct Addressed {
     to: Target,
-    frame: Bytes,
+    said: Said,
     /// The only shard that has such a socket, where that is known.
     shard: Option<ShardHandle>,
 }
 
 impl Addressed {
     fn message(&self, volatile: bool) -> ShardMessage {
-        let (to, frame) = (self.to.clone(), self.frame.clone());
-        ShardMessage::Deliver { to, frame, volatile }
+        let to = self.to.clone();
+        match &self.said {
+            Said::Frame(frame) => ShardMessage::Deliver { to, frame: frame.clone(), volatile },
+            Said::Event(event) => {
+                ShardMessage::DeliverEach { to, event: Arc::clone(event), volatile }
+            }
+        }
     }
+}
+
+/// An event, written already where all sockets that it is for are of one nsp.
+#[derive(Debug)]
+enum Said {
+    Frame(Bytes),
+    Event(Arc<Event>),
 }
 
 impl SocketHub for Hub {
@@ -249,7 +271,26 @@ impl SocketHub for Hub {
     }
 
     fn leave(&self, who: Recipients, rooms: Vec<ByteString>) -> BoxFuture<'_, ()> {
-        Box::pin(self.leave_rooms(who, rooms))
+        let rooms = rooms.into_iter().map(Place::Room).collect();
+        Box::pin(self.leave_places(who, rooms))
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        tid: &'a TenantId,
+        channel: &'a ChannelName,
+        key: ChannelKey,
+    ) -> BoxFuture<'a, Result<(), JoinError>> {
+        Box::pin(self.subscribe_socket(tid, channel.clone().into(), key.into()))
+    }
+
+    fn unsubscribe<'a>(&'a self, tid: &'a TenantId, channel: &'a ChannelName) -> BoxFuture<'a, ()> {
+        let who = Recipients::Socket(tid.clone());
+        Box::pin(self.leave_places(who, vec![Place::Channel(channel.clone().into())]))
+    }
+
+    fn run(&self, who: Recipients, job: SocketJob) -> BoxFuture<'_, ()> {
+        Box::pin(self.run_for(who, job))
     }
 
     fn rooms(&self, tid: &TenantId) -> BoxFuture<'_, Vec<ByteString>> {

@@ -1,6 +1,6 @@
-//! Putting this node's sockets on rooms: the bus first, then the shards' index.
+//! Putting this node's sockets on rooms and channels: the bus first, then the shards' index.
 //!
-//! What comes on a room's channel between the two is walked past: nobody was on the room yet. So a
+//! What comes on the bus for it between the two is walked past: nobody was on the room yet. So a
 //! join that is acknowledged has both, and what is sent after it arrives.
 
 use std::sync::Arc;
@@ -9,12 +9,15 @@ use bytestring::ByteString;
 use futures_util::future::try_join_all;
 use router_core::{
     Args, TenantId,
-    socket::{AckError, JoinError, ROOM_NAME_MAX, Recipients, RemoteSocket, room_channel},
+    bus::Wanted,
+    socket::{
+        AckError, JoinError, ROOM_NAME_MAX, Recipients, RemoteSocket, SocketJob, room_channel,
+    },
 };
 use tokio::sync::oneshot;
 
 use super::{Hub, ShardHandle};
-use crate::shard::message::ShardMessage;
+use crate::shard::{message::ShardMessage, rooms::Place};
 
 impl Hub {
     /// The shards that may have such sockets.
@@ -56,25 +59,56 @@ impl Hub {
             // Given up half-way, or refused by the shards, it is wanted no more.
             let wanted = try_join_all(rooms.iter().map(async |room| {
                 let wanted = self.bus.listen(room_channel(&nsp, room)).await;
-                wanted.map(|wanted| (room.clone(), wanted)).map_err(JoinError::Unavailable)
+                let place = Place::Room(room.clone());
+                wanted.map(|wanted| (place, wanted)).map_err(JoinError::Unavailable)
             }));
-            let wanted = wanted.await?;
-            for shard in self.shards_with(&who) {
-                let (done, joined) = oneshot::channel();
-                let (who, nsp, rooms) = (who.clone(), nsp.clone(), wanted.clone());
-                let message = ShardMessage::Join { who, nsp, rooms, done };
-                shard.inbound.send(message).await.map_err(|_| JoinError::Closing)?;
-                joined.await.map_err(|_| JoinError::Closing)??;
-            }
+            self.seat(&who, &nsp, wanted.await?).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn leave_rooms(&self, who: Recipients, rooms: Vec<ByteString>) {
-        let rooms: Arc<[ByteString]> = rooms.into();
+    async fn seat(
+        &self,
+        who: &Recipients,
+        nsp: &ByteString,
+        places: Vec<(Place, Wanted)>,
+    ) -> Result<(), JoinError> {
+        for shard in self.shards_with(who) {
+            let (done, joined) = oneshot::channel();
+            let (who, nsp, places) = (who.clone(), nsp.clone(), places.clone());
+            let message = ShardMessage::Join { who, nsp, places, done };
+            shard.inbound.send(message).await.map_err(|_| JoinError::Closing)?;
+            joined.await.map_err(|_| JoinError::Closing)??;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn subscribe_socket(
+        &self,
+        tid: &TenantId,
+        channel: ByteString,
+        key: ByteString,
+    ) -> Result<(), JoinError> {
+        let nsp = self.lookup(tid).map(|(_, info)| info.nsp.clone()).ok_or(JoinError::Gone)?;
+        let wanted = self.bus.listen(key).await.map_err(JoinError::Unavailable)?;
+        let place = Place::Channel(channel);
+        self.seat(&Recipients::Socket(tid.clone()), &nsp, vec![(place, wanted)]).await
+    }
+
+    pub(super) async fn run_for(&self, who: Recipients, job: SocketJob) {
+        for shard in self.shards_with(&who) {
+            let (who, job) = (who.clone(), job.clone());
+            // A shard whose thread is gone has no sockets.
+            let _gone = shard.inbound.send(ShardMessage::Run { who, job }).await;
+        }
+    }
+
+    pub(super) async fn leave_places(&self, who: Recipients, places: Vec<Place>) {
+        let places: Arc<[Place]> = places.into();
         for shard in self.shards_with(&who) {
             let (done, left) = oneshot::channel();
-            let message = ShardMessage::Leave { who: who.clone(), rooms: Arc::clone(&rooms), done };
+            let (who, places) = (who.clone(), Arc::clone(&places));
+            let message = ShardMessage::Leave { who, places, done };
             // A shard whose thread is gone has no sockets.
             if shard.inbound.send(message).await.is_ok() {
                 let _over = left.await;

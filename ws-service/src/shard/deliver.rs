@@ -6,9 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::{Shard, batch::Batch, message::Target, report::add, table::LocalSocket};
 use crate::connection::{
+    frames::Event,
     link::{Link, Notice},
     outbox::{Class, Pushed},
     timers::Timer,
@@ -19,7 +21,7 @@ impl Shard {
     pub(super) fn deliver(&self, to: Target, frame: Bytes, class: Class) {
         let bit = match &to {
             Target::Nsp(nsp) => self.shared.hub.bit(nsp),
-            Target::Socket(_) | Target::Session(..) | Target::Selection(_) => None,
+            _ => None,
         };
         let (Target::Nsp(nsp), Some(bit)) = (&to, bit) else {
             let table = self.table.borrow();
@@ -36,6 +38,24 @@ impl Shard {
             Batch::new(self.batches.get(), nsp.clone(), bit, class)
         });
         batch.push(frame);
+    }
+
+    /// Gives an event to some sockets, of whatever nsps.
+    pub(super) fn deliver_each(&self, to: &Target, event: &Event, class: Class) {
+        // Nearly always all are of one nsp.
+        let mut last: Option<(ByteString, Bytes)> = None;
+        self.table.borrow().walk(to, |socket| {
+            let nsp = &socket.info.nsp;
+            let frame = match &last {
+                Some((of, frame)) if of == nsp => frame.clone(),
+                _ => {
+                    let frame = event.frame(nsp);
+                    last = Some((nsp.clone(), frame.clone()));
+                    frame
+                }
+            };
+            self.send(&socket.link, &frame, class);
+        });
     }
 
     /// A socket joins its nsp: of the batch that waits it gets nothing, since it was not there.

@@ -1,25 +1,25 @@
 //! What is asked of single sockets of this thread: to be on rooms, to acknowledge.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use bytestring::ByteString;
 use router_core::{
     Args, TenantId,
     bus::Wanted,
-    socket::{AckError, JoinError, Recipients, RemoteSocket},
+    socket::{AckError, JoinError, Recipients, RemoteSocket, SocketJob},
 };
 use wire::socketio::Nsp;
 
-use super::{Shard, table::LocalSocket};
+use super::{Shard, rooms::Place, table::LocalSocket};
 use crate::connection::{asks::Asker, outbox::Class};
 
 impl Shard {
-    /// Puts sockets of `nsp` on rooms: each on all of them or on none.
-    pub(super) fn join_rooms(
+    /// Puts sockets of `nsp` on rooms or channels: each on all of them or on none.
+    pub(super) fn seat(
         &self,
         who: &Recipients,
         nsp: &str,
-        rooms: &[(ByteString, Wanted)],
+        places: &[(Place, Wanted)],
     ) -> Result<(), JoinError> {
         let table = &mut *self.table.borrow_mut();
         let mut chosen = table.chosen(who);
@@ -29,19 +29,44 @@ impl Shard {
             return Err(JoinError::Gone);
         }
         for socket in chosen {
-            let names = rooms.iter().map(|(room, _)| room);
-            if socket.rooms_with(names) > self.shared.rules.bounds.rooms_per_socket {
-                self.shared.services.metrics.limit("rooms_per_socket");
+            if let Err((limit, error)) = self.has_room(&socket, places) {
+                self.shared.services.metrics.limit(limit);
                 if one {
-                    return Err(JoinError::TooManyRooms);
+                    return Err(error);
                 }
                 continue;
             }
-            for (room, wanted) in rooms {
-                table.rooms.join(&socket, room, || wanted.clone());
+            for (place, wanted) in places {
+                table.rooms.join(&socket, place, || wanted.clone());
             }
         }
         Ok(())
+    }
+
+    /// Whether a socket may be on these, too.
+    fn has_room(
+        &self,
+        socket: &LocalSocket,
+        places: &[(Place, Wanted)],
+    ) -> Result<(), (&'static str, JoinError)> {
+        let bounds = &self.shared.rules.bounds;
+        let (rooms, channels) = socket.count_with(places.iter().map(|(place, _)| place));
+        let is_new = |kind: fn(&Place) -> bool| places.iter().any(|(place, _)| kind(place));
+        let for_rooms = is_new(|place| matches!(place, Place::Room(_)));
+        if for_rooms && rooms > bounds.rooms_per_socket {
+            return Err(("rooms_per_socket", JoinError::TooManyRooms));
+        }
+        if !for_rooms && channels > bounds.channels_per_socket {
+            return Err(("channels_per_socket", JoinError::TooManyChannels));
+        }
+        Ok(())
+    }
+
+    /// Begins something for sockets, as tasks of this thread.
+    pub(super) fn run(&self, who: &Recipients, job: &SocketJob) {
+        for socket in self.table.borrow().chosen(who) {
+            actix_rt::spawn(job.begin(Arc::clone(&socket.info)));
+        }
     }
 
     /// Sends an event to a socket, behind what came for it before, and waits for its
@@ -69,12 +94,12 @@ impl Shard {
         }
     }
 
-    /// Takes sockets off rooms.
-    pub(super) fn leave_rooms(&self, who: &Recipients, rooms: &[ByteString]) {
+    /// Takes sockets off rooms or channels.
+    pub(super) fn unseat(&self, who: &Recipients, places: &[Place]) {
         let table = &mut *self.table.borrow_mut();
         for socket in table.chosen(who) {
-            for room in rooms {
-                table.rooms.leave(&socket, room);
+            for place in places {
+                table.rooms.leave(&socket, place);
             }
         }
     }

@@ -7,35 +7,40 @@ use bytestring::ByteString;
 use router_core::{
     Args, TenantId,
     bus::Wanted,
-    session::SessionId,
-    socket::{DisconnectReason, JoinError, Recipients, RemoteSocket, Selection},
+    session::{SessionId, UserId},
+    socket::{DisconnectReason, JoinError, Recipients, RemoteSocket, Selection, SocketJob},
 };
 use tokio::sync::oneshot;
 
+use super::rooms::Place;
 use crate::{
-    connection::{asks::Asker, polling::Reply, stream::Traveller},
+    connection::{asks::Asker, frames::Event, polling::Reply, stream::Traveller},
     sid::Sid,
 };
 
 /// One message to a shard, through its bounded queue.
 #[derive(Debug)]
 pub(crate) enum ShardMessage {
-    /// A finished frame for some of the shard's sockets.
+    /// A finished frame for some of the shard's sockets, which are of one nsp.
     Deliver { to: Target, frame: Bytes, volatile: bool },
+    /// An event for some of the shard's sockets, of whatever nsps.
+    DeliverEach { to: Target, event: Arc<Event>, volatile: bool },
     /// An event for one socket, whose acknowledgement goes to `asker`.
     Ask { tid: TenantId, event: ByteString, args: Args, asker: Asker },
     /// Sockets are sent away.
     Disconnect { who: Recipients, reason: DisconnectReason },
-    /// Sockets of a nsp are put on rooms, of which the bus has confirmed that the node listens to
-    /// them.
+    /// Sockets of a nsp are put on rooms or channels, of which the bus has confirmed that the node
+    /// listens to them.
     Join {
         who: Recipients,
         nsp: ByteString,
-        rooms: Vec<(ByteString, Wanted)>,
+        places: Vec<(Place, Wanted)>,
         done: oneshot::Sender<Result<(), JoinError>>,
     },
-    /// Sockets are taken off rooms.
-    Leave { who: Recipients, rooms: Arc<[ByteString]>, done: oneshot::Sender<()> },
+    /// Sockets are taken off rooms or channels.
+    Leave { who: Recipients, places: Arc<[Place]>, done: oneshot::Sender<()> },
+    /// Something is to be done for sockets, on this thread.
+    Run { who: Recipients, job: SocketJob },
     /// Somebody asks who is here, and on which rooms.
     Describe { who: Recipients, done: oneshot::Sender<Vec<RemoteSocket>> },
     /// Somebody asks for a socket's rooms.
@@ -46,15 +51,23 @@ pub(crate) enum ShardMessage {
     Drain,
 }
 
-/// Which sockets a frame is for. They are all of one nsp, since the frame names it.
+/// Which sockets something is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// One socket.
     Socket(TenantId),
     /// Every socket of a nsp.
     Nsp(ByteString),
-    /// The sockets of a session that are in this nsp.
-    Session(SessionId, ByteString),
+    /// The sockets of a session.
+    Session(SessionId),
+    /// The sockets of a user.
+    User(UserId),
+    /// Every socket.
+    All,
+    /// The sockets on a channel.
+    Channel(ByteString),
+    /// The sockets on a channel but one.
+    ChannelBut(ByteString, TenantId),
     /// Some sockets of a nsp.
     Selection(Arc<Selection>),
 }

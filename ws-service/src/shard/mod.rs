@@ -13,7 +13,7 @@ mod deliver;
 mod membership;
 pub(crate) mod message;
 mod report;
-mod rooms;
+pub(crate) mod rooms;
 mod sessions;
 pub(crate) mod table;
 mod upkeep;
@@ -268,14 +268,19 @@ impl Shard {
                 }
             }
             ShardMessage::Ask { tid, event, args, asker } => self.ask(&tid, &event, &args, asker),
-            ShardMessage::Join { who, nsp, rooms, done } => {
-                // Whoever asked may have given up.
-                let _gone = done.send(self.join_rooms(&who, &nsp, &rooms));
+            ShardMessage::DeliverEach { to, event, volatile } => {
+                let class = if volatile { Class::Volatile } else { Class::Message };
+                self.deliver_each(&to, &event, class);
             }
-            ShardMessage::Leave { who, rooms, done } => {
-                self.leave_rooms(&who, &rooms);
+            ShardMessage::Join { who, nsp, places, done } => {
+                // Whoever asked may have given up.
+                let _gone = done.send(self.seat(&who, &nsp, &places));
+            }
+            ShardMessage::Leave { who, places, done } => {
+                self.unseat(&who, &places);
                 let _gone = done.send(());
             }
+            ShardMessage::Run { who, job } => self.run(&who, &job),
             ShardMessage::Describe { who, done } => {
                 let _gone = done.send(self.describe(&who));
             }

@@ -1,4 +1,4 @@
-//! Which sockets of this thread are on which rooms: one index for Socket.IO's rooms and for channels.
+//! Which sockets of this thread are on which rooms and channels: one index for both.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -7,19 +7,29 @@ use router_core::bus::Wanted;
 
 use super::table::LocalSocket;
 
-/// A socket's place on a room.
-#[derive(Debug)]
-pub(super) struct Seat {
-    room: ByteString,
-    /// Where it stands in the list of the room.
-    place: usize,
+/// What a socket can be on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A room of the socket's nsp.
+    Room(ByteString),
+    /// A channel, which sockets of any nsp may be on.
+    Channel(ByteString),
 }
 
-/// The rooms of one shard, by nsp and name. `W` keeps the node listening to a room's channel; one
-/// for each room that somebody here is on.
+/// A socket's place.
+#[derive(Debug)]
+pub(super) struct Seat {
+    on: Place,
+    /// Where it stands in the list of the room or channel.
+    at: usize,
+}
+
+/// Rooms by nsp and name, and channels by name. `W` keeps the node listening on the bus; one for
+/// each room or channel that somebody here is on.
 #[derive(Debug)]
 pub(super) struct Rooms<W = Wanted> {
-    by_nsp: HashMap<ByteString, HashMap<ByteString, Members<W>>>,
+    rooms: HashMap<ByteString, HashMap<ByteString, Members<W>>>,
+    channels: HashMap<ByteString, Members<W>>,
 }
 
 #[derive(Debug)]
@@ -28,43 +38,67 @@ struct Members<W> {
     _wanted: W,
 }
 
+impl<W> Members<W> {
+    fn new(wanted: W) -> Self {
+        Self { sockets: Vec::with_capacity(1), _wanted: wanted }
+    }
+
+    /// Takes the socket out that stands at `at`. Returns whether nobody is left.
+    fn vacate(&mut self, seat: &Seat) -> bool {
+        self.sockets.swap_remove(seat.at);
+        if let Some(moved) = self.sockets.get(seat.at) {
+            let mut seats = moved.seats.borrow_mut();
+            if let Some(theirs) = seats.iter_mut().find(|theirs| theirs.on == seat.on) {
+                theirs.at = seat.at;
+            }
+        }
+        self.sockets.is_empty()
+    }
+}
+
 impl<W> Default for Rooms<W> {
     fn default() -> Self {
-        Self { by_nsp: HashMap::new() }
+        Self { rooms: HashMap::new(), channels: HashMap::new() }
     }
 }
 
 impl<W> Rooms<W> {
-    /// Puts a socket on a room; nothing if it is on it.
+    /// Puts a socket on a room or channel; nothing if it is on it.
     pub(super) fn join(
         &mut self,
         socket: &Rc<LocalSocket>,
-        room: &ByteString,
+        place: &Place,
         wanted: impl FnOnce() -> W,
     ) {
-        if socket.is_on(room) {
+        if socket.is_on(place) {
             return;
         }
-        let of_nsp = self.by_nsp.entry(socket.info.nsp.clone()).or_default();
-        let members = of_nsp.entry(room.clone());
-        // The index's own name, so that all who are on the room share its memory.
-        let room = members.key().clone();
-        let members = members
-            .or_insert_with(|| Members { sockets: Vec::with_capacity(1), _wanted: wanted() });
-        socket.seats.borrow_mut().push(Seat { room, place: members.sockets.len() });
+        let (of_kind, name) = match place {
+            Place::Room(room) => (self.rooms.entry(socket.info.nsp.clone()).or_default(), room),
+            Place::Channel(channel) => (&mut self.channels, channel),
+        };
+        let members = of_kind.entry(name.clone());
+        // The index's own name, so that all who are on it share its memory.
+        let name = members.key().clone();
+        let members = members.or_insert_with(|| Members::new(wanted()));
+        let on = match place {
+            Place::Room(_) => Place::Room(name),
+            Place::Channel(_) => Place::Channel(name),
+        };
+        socket.seats.borrow_mut().push(Seat { on, at: members.sockets.len() });
         members.sockets.push(Rc::clone(socket));
     }
 
-    /// Takes a socket off a room; nothing if it is not on it.
-    pub(super) fn leave(&mut self, socket: &LocalSocket, room: &str) {
-        let at = socket.seats.borrow().iter().position(|seat| seat.room == room);
+    /// Takes a socket off a room or channel; nothing if it is not on it.
+    pub(super) fn leave(&mut self, socket: &LocalSocket, place: &Place) {
+        let at = socket.seats.borrow().iter().position(|seat| seat.on == *place);
         if let Some(at) = at {
             let seat = socket.seats.borrow_mut().swap_remove(at);
             self.vacate(socket, &seat);
         }
     }
 
-    /// Takes a socket off all its rooms.
+    /// Takes a socket off everything.
     pub(super) fn leave_all(&mut self, socket: &LocalSocket) {
         for seat in socket.seats.take() {
             self.vacate(socket, &seat);
@@ -72,47 +106,68 @@ impl<W> Rooms<W> {
     }
 
     fn vacate(&mut self, socket: &LocalSocket, seat: &Seat) {
-        let Some(of_nsp) = self.by_nsp.get_mut(&socket.info.nsp) else { return };
-        let Some(members) = of_nsp.get_mut(&seat.room) else { return };
-        members.sockets.swap_remove(seat.place);
-        if let Some(moved) = members.sockets.get(seat.place) {
-            let mut seats = moved.seats.borrow_mut();
-            if let Some(theirs) = seats.iter_mut().find(|theirs| theirs.room == seat.room) {
-                theirs.place = seat.place;
+        match &seat.on {
+            Place::Channel(name) => {
+                if self.channels.get_mut(name).is_some_and(|members| members.vacate(seat)) {
+                    self.channels.remove(name);
+                }
             }
-        } else if members.sockets.is_empty() {
-            of_nsp.remove(&seat.room);
-            if of_nsp.is_empty() {
-                self.by_nsp.remove(&socket.info.nsp);
+            Place::Room(name) => {
+                let Some(of_nsp) = self.rooms.get_mut(&socket.info.nsp) else { return };
+                if of_nsp.get_mut(name).is_some_and(|members| members.vacate(seat)) {
+                    of_nsp.remove(name);
+                    if of_nsp.is_empty() {
+                        self.rooms.remove(&socket.info.nsp);
+                    }
+                }
             }
         }
     }
 
     /// The sockets that are on a room.
-    pub(super) fn members(&self, nsp: &str, room: &str) -> &[Rc<LocalSocket>] {
-        let of_nsp = self.by_nsp.get(nsp);
+    pub(super) fn on_room(&self, nsp: &str, room: &str) -> &[Rc<LocalSocket>] {
+        let of_nsp = self.rooms.get(nsp);
         of_nsp.and_then(|of_nsp| of_nsp.get(room)).map_or(&[], |members| &members.sockets)
+    }
+
+    /// The sockets that are on a channel.
+    pub(super) fn on_channel(&self, channel: &str) -> &[Rc<LocalSocket>] {
+        self.channels.get(channel).map_or(&[], |members| &members.sockets)
     }
 }
 
 impl LocalSocket {
-    /// Whether it is on a room.
-    pub(super) fn is_on(&self, room: &str) -> bool {
-        self.seats.borrow().iter().any(|seat| seat.room == room)
+    /// Whether it is there.
+    pub(super) fn is_on(&self, place: &Place) -> bool {
+        self.seats.borrow().iter().any(|seat| seat.on == *place)
     }
 
     /// The rooms that it is on.
     pub(crate) fn rooms(&self) -> Vec<ByteString> {
-        self.seats.borrow().iter().map(|seat| seat.room.clone()).collect()
+        let seats = self.seats.borrow();
+        let room = |seat: &Seat| match &seat.on {
+            Place::Room(room) => Some(room.clone()),
+            Place::Channel(_) => None,
+        };
+        seats.iter().filter_map(room).collect()
     }
 
-    /// On how many rooms it would be after joining these, too.
-    pub(super) fn rooms_with<'a>(&self, rooms: impl Iterator<Item = &'a ByteString>) -> usize {
-        let mut new: Vec<&str> =
-            rooms.map(|room| &**room).filter(|room| !self.is_on(room)).collect();
-        new.sort_unstable();
-        new.dedup();
-        self.seats.borrow().len() + new.len()
+    /// On how many rooms and on how many channels it would be, being on these, too.
+    pub(super) fn count_with<'a>(&self, more: impl Iterator<Item = &'a Place>) -> (usize, usize) {
+        let (mut new, mut rooms, mut channels) = (Vec::<&Place>::new(), 0, 0);
+        for place in more {
+            if !self.is_on(place) && !new.contains(&place) {
+                new.push(place);
+            }
+        }
+        let seats = self.seats.borrow();
+        for place in seats.iter().map(|seat| &seat.on).chain(new) {
+            match place {
+                Place::Room(_) => rooms += 1,
+                Place::Channel(_) => channels += 1,
+            }
+        }
+        (rooms, channels)
     }
 }
 
@@ -120,10 +175,13 @@ impl LocalSocket {
 mod tests {
     use super::{super::table::tests::socket, *};
 
-    fn tids(rooms: &Rooms<Rc<()>>, nsp: &str, room: &str) -> Vec<String> {
-        let members = rooms.members(nsp, room).iter();
+    fn room(name: &'static str) -> Place {
+        Place::Room(name.into())
+    }
+
+    fn tids(members: &[Rc<LocalSocket>]) -> Vec<String> {
         let mut tids: Vec<String> =
-            members.map(|socket| socket.info.address.tid().unwrap().to_string()).collect();
+            members.iter().map(|socket| socket.info.address.tid().unwrap().to_string()).collect();
         tids.sort_unstable();
         tids
     }
@@ -134,28 +192,48 @@ mod tests {
         let [a, b, c] = ["a", "b", "c"].map(|tid| socket(tid, "/", "one"));
         let other = socket("d", "/x", "one");
         for socket in [&a, &b, &c, &other] {
-            for room in ["one", "two"] {
-                rooms.join(socket, &room.into(), || Rc::clone(&wanted));
-                rooms.join(socket, &room.into(), || Rc::clone(&wanted));
+            for room in [room("one"), room("two")] {
+                rooms.join(socket, &room, || Rc::clone(&wanted));
+                rooms.join(socket, &room, || Rc::clone(&wanted));
             }
         }
         assert_eq!(Rc::strong_count(&wanted), 1 + 4);
         assert_eq!(a.rooms(), ["one", "two"]);
-        assert_eq!(a.rooms_with(["two".into(), "new".into(), "new".into()].iter()), 3);
+        assert_eq!(a.count_with([room("two"), room("new"), room("new")].iter()), (3, 0));
 
-        rooms.leave(&a, "one");
-        rooms.leave(&a, "one");
-        rooms.leave(&a, "never");
-        assert_eq!(tids(&rooms, "/", "one"), ["b", "c"]);
-        assert_eq!(tids(&rooms, "/", "two"), ["a", "b", "c"]);
+        rooms.leave(&a, &room("one"));
+        rooms.leave(&a, &room("one"));
+        rooms.leave(&a, &room("never"));
+        assert_eq!(tids(rooms.on_room("/", "one")), ["b", "c"]);
+        assert_eq!(tids(rooms.on_room("/", "two")), ["a", "b", "c"]);
         rooms.leave_all(&c);
-        assert_eq!(tids(&rooms, "/", "one"), ["b"]);
-        assert_eq!(tids(&rooms, "/", "two"), ["a", "b"]);
+        assert_eq!(tids(rooms.on_room("/", "one")), ["b"]);
+        assert_eq!(tids(rooms.on_room("/", "two")), ["a", "b"]);
         rooms.leave_all(&b);
         rooms.leave_all(&a);
-        assert_eq!(tids(&rooms, "/x", "one"), ["d"]);
+        assert_eq!(tids(rooms.on_room("/x", "one")), ["d"]);
         rooms.leave_all(&other);
         assert_eq!(Rc::strong_count(&wanted), 1);
-        assert!(rooms.by_nsp.is_empty());
+        assert!(rooms.rooms.is_empty());
+    }
+
+    #[test]
+    fn a_channel_is_of_all_nsps_and_no_room_of_its_name() {
+        let (mut rooms, wanted) = (Rooms::default(), Rc::new(()));
+        let (a, b) = (socket("a", "/", "one"), socket("b", "/x", "one"));
+        let channel = Place::Channel("one".into());
+        for socket in [&a, &b] {
+            rooms.join(socket, &channel, || Rc::clone(&wanted));
+        }
+        rooms.join(&a, &room("one"), || Rc::clone(&wanted));
+        assert_eq!(Rc::strong_count(&wanted), 1 + 2);
+        assert_eq!(tids(rooms.on_channel("one")), ["a", "b"]);
+        assert_eq!(tids(rooms.on_room("/", "one")), ["a"]);
+        assert_eq!((a.rooms().len(), a.count_with([].iter())), (1, (1, 1)));
+        rooms.leave(&a, &channel);
+        assert_eq!(tids(rooms.on_channel("one")), ["b"]);
+        rooms.leave_all(&b);
+        assert_eq!(Rc::strong_count(&wanted), 1 + 1);
+        assert!(rooms.channels.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    hash::Hash,
     rc::Rc,
     sync::Arc,
 };
@@ -10,7 +11,7 @@ use std::{
 use bytestring::ByteString;
 use router_core::{
     TenantId,
-    session::SessionId,
+    session::{SessionId, UserId},
     socket::{DisconnectReason, Recipients, Selection, SocketInfo},
 };
 
@@ -55,6 +56,7 @@ pub(crate) struct Table {
     by_tid: HashMap<TenantId, Rc<LocalSocket>>,
     by_nsp: HashMap<ByteString, Vec<Rc<LocalSocket>>>,
     by_session: HashMap<SessionId, Vec<Rc<LocalSocket>>>,
+    by_user: HashMap<UserId, Vec<Rc<LocalSocket>>>,
     pub(super) rooms: Rooms,
     /// Counts the walks that mark whom they met.
     walks: Cell<u64>,
@@ -98,9 +100,10 @@ impl Table {
         socket.place.set(of_nsp.len());
         of_nsp.push(Rc::clone(socket));
         if let Some(sid) = &socket.info.sid {
-            // Most sessions have one socket.
-            let of_session = self.by_session.entry(sid.clone());
-            of_session.or_insert_with(|| Vec::with_capacity(1)).push(Rc::clone(socket));
+            enlist(&mut self.by_session, sid, socket);
+        }
+        if let Some(user) = &socket.info.user_id {
+            enlist(&mut self.by_user, user, socket);
         }
     }
 
@@ -119,13 +122,11 @@ impl Table {
                 }
             }
         }
-        if let Some(sid) = &socket.info.sid
-            && let Some(of_session) = self.by_session.get_mut(sid)
-        {
-            of_session.retain(|there| !Rc::ptr_eq(there, socket));
-            if of_session.is_empty() {
-                self.by_session.remove(sid);
-            }
+        if let Some(sid) = &socket.info.sid {
+            strike(&mut self.by_session, sid, socket);
+        }
+        if let Some(user) = &socket.info.user_id {
+            strike(&mut self.by_user, user, socket);
         }
     }
 
@@ -144,9 +145,13 @@ impl Table {
         match to {
             Target::Socket(tid) => self.by_tid.get(tid).into_iter().for_each(visit),
             Target::Nsp(nsp) => self.of_nsp(nsp).for_each(visit),
-            Target::Session(sid, nsp) => {
-                for socket in self.by_session.get(sid).into_iter().flatten() {
-                    if socket.info.nsp == *nsp {
+            Target::Session(sid) => self.by_session.get(sid).into_iter().flatten().for_each(visit),
+            Target::User(user) => self.by_user.get(user).into_iter().flatten().for_each(visit),
+            Target::All => self.by_tid.values().for_each(visit),
+            Target::Channel(name) => self.rooms.on_channel(name).iter().for_each(visit),
+            Target::ChannelBut(name, except) => {
+                for socket in self.rooms.on_channel(name) {
+                    if socket.info.address.tid() != Some(except) {
                         visit(socket);
                     }
                 }
@@ -161,7 +166,7 @@ impl Table {
     }
 
     fn walk_selection(&self, to: &Selection, mut visit: impl FnMut(&Rc<LocalSocket>)) {
-        let on = |room: &ByteString| self.rooms.members(&to.nsp, room).iter();
+        let on = |room: &ByteString| self.rooms.on_room(&to.nsp, room).iter();
         let of_tid = |tid: &TenantId| {
             self.by_tid.get(tid).filter(|socket| socket.info.nsp == to.nsp).into_iter()
         };
@@ -191,6 +196,15 @@ impl Table {
             Recipients::Socket(tid) => self.by_tid.get(tid).cloned().into_iter().collect(),
             Recipients::Nsp(nsp) => self.by_nsp.get(nsp).cloned().unwrap_or_default(),
             Recipients::Session(sid) => self.by_session.get(sid).cloned().unwrap_or_default(),
+            Recipients::User(user) => self.by_user.get(user).cloned().unwrap_or_default(),
+            Recipients::All => self.by_tid.values().cloned().collect(),
+            Recipients::Channel { name, except } => {
+                let mut chosen = self.rooms.on_channel(name.as_str()).to_vec();
+                chosen.retain(|socket| {
+                    except.is_none() || socket.info.address.tid() != except.as_ref()
+                });
+                chosen
+            }
             Recipients::Selection(selection) => {
                 let mut chosen = Vec::new();
                 self.walk_selection(selection, |socket| chosen.push(Rc::clone(socket)));
@@ -202,12 +216,36 @@ impl Table {
     }
 }
 
+/// Adds a socket under a key. Most keys have one.
+fn enlist<K: Hash + Eq + Clone>(
+    table: &mut HashMap<K, Vec<Rc<LocalSocket>>>,
+    key: &K,
+    socket: &Rc<LocalSocket>,
+) {
+    match table.get_mut(key) {
+        Some(known) => known.push(Rc::clone(socket)),
+        None => drop(table.insert(key.clone(), vec![Rc::clone(socket)])),
+    }
+}
+
+/// Takes a socket out from under a key.
+fn strike<K: Hash + Eq>(
+    table: &mut HashMap<K, Vec<Rc<LocalSocket>>>,
+    key: &K,
+    socket: &Rc<LocalSocket>,
+) {
+    let Some(known) = table.get_mut(key) else { return };
+    if let Some(at) = known.iter().position(|there| Rc::ptr_eq(there, socket)) {
+        known.swap_remove(at);
+    }
+    if known.is_empty() {
+        table.remove(key);
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
-    use router_core::{
-        session::UserId,
-        socket::{Handshake, SocketData},
-    };
+    use router_core::socket::{Handshake, SocketData};
 
     use super::*;
     use crate::connection::stream::Stream;
@@ -242,9 +280,12 @@ pub(super) mod tests {
         ];
         sockets.iter().for_each(|socket| table.add(socket));
         let root = Target::Nsp("/".into());
-        let session = Target::Session(SessionId::from_signed("one"), "/".into());
+        let session = Target::Session(SessionId::from_signed("one"));
         assert_eq!(walked(&table, &root), ["a", "b", "d"]);
-        assert_eq!(walked(&table, &session), ["a", "b"]);
+        assert_eq!(walked(&table, &session), ["a", "b", "c"]);
+        let user = Target::User(UserId::new("7").unwrap());
+        assert_eq!(walked(&table, &user), ["a", "b", "c", "d"]);
+        assert_eq!(walked(&table, &Target::All), ["a", "b", "c", "d"]);
         assert_eq!(walked(&table, &Target::Socket("c".parse().unwrap())), ["c"]);
         let of_session = Recipients::Session(SessionId::from_signed("one"));
         assert_eq!(table.chosen(&of_session).len(), 3);
@@ -257,5 +298,6 @@ pub(super) mod tests {
         table.remove(&sockets[2]);
         assert!(walked(&table, &root).is_empty());
         assert!(table.by_session.is_empty() && table.by_tid.is_empty());
+        assert!(table.by_user.is_empty());
     }
 }

@@ -12,6 +12,7 @@ mod bad_input;
 mod binary;
 mod bounds;
 mod broadcast;
+mod channels;
 mod client;
 mod confirm;
 mod drain;

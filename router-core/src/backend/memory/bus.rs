@@ -150,11 +150,11 @@ impl MemoryLink {
 }
 
 impl BusLink for MemoryLink {
-    fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<(), BackendError>> {
+    fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<u64, BackendError>> {
         Box::pin(async move {
             let listeners = self.hub.reach()?.bus.listeners(&subject);
             hand_over(listeners.as_ref(), &subject, &frame);
-            Ok(())
+            Ok(listeners.map_or(0, |listeners| listeners.len() as u64))
         })
     }
 

@@ -10,10 +10,9 @@ use router_core::{
 };
 use wire::socketio::{self, Outgoing};
 
-use super::{Guarded, Member, Out, Protocol, Rules, Stage};
+use super::{Guarded, Member, Out, Protocol, Rates, Rules, Stage};
 use crate::connection::{
     auth::{self, Confirmation, Failure, Identity},
-    bucket::Bucket,
     effect::{Applicant, Effect, SocketKey},
     frames::Parser,
     timers::Timer,
@@ -154,7 +153,7 @@ impl Member {
         if !answered {
             out.push(Effect::Send(self.connected(rules.parser)));
         }
-        self.stage = Stage::Admitted(Bucket::default());
+        self.stage = Stage::Admitted(Rates::default());
         out.extend(accept.map(Effect::Send));
     }
 }

@@ -100,7 +100,15 @@ enum Stage {
     /// It is confirmed where that is needed, and its nsp's guards are asked.
     Guarded(Box<Guarded>),
     /// Its events run.
-    Admitted(Bucket),
+    Admitted(Rates),
+}
+
+/// How fast an admitted socket may go.
+#[derive(Debug, Default)]
+struct Rates {
+    events: Bucket,
+    /// Subscriptions to channels, which have a pace of their own.
+    joins: Bucket,
 }
 
 /// A socket whose guards are asked.
@@ -277,7 +285,7 @@ impl Protocol {
 
     /// Counts a message that no other bound counts: each costs work, and says nothing.
     fn meter(&mut self, rules: &Rules, now: Moment, out: &mut Out) {
-        if self.frames.take(rules.bounds.frames_per_second, now) != Rate::Pass {
+        if self.frames.take(rules.bounds.frames_that_are_no_events, now) != Rate::Pass {
             out.push(Effect::Limit("frames_per_second"));
             self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out);
         }
@@ -379,9 +387,9 @@ impl Protocol {
         self.end(code, why, out);
     }
 
-    fn end(&mut self, code: CloseCode, why: &'static str, out: &mut Out) {
+    fn end(&mut self, code: CloseCode, why: impl Into<CloseReason>, out: &mut Out) {
         self.phase = Phase::Over;
-        out.push(Effect::Close { code, reason: CloseReason::from(why), answer: false });
+        out.push(Effect::Close { code, reason: why.into(), answer: false });
     }
 
     fn abort(&mut self, code: CloseCode, reason: &DisconnectReason, out: &mut Out) {

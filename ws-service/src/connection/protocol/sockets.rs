@@ -4,11 +4,11 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use router_core::{Args, RouteError, code, socket::DisconnectReason};
 use wire::{
-    CloseCode,
+    CloseCode, CloseReason,
     socketio::{self, Kind, Nsp, Outgoing, Packet},
 };
 
-use super::{Member, Out, Phase, Protocol, REQUEST_ID, Rules, Stage};
+use super::{Member, Out, Phase, Protocol, REQUEST_ID, Rates, Rules, Stage};
 use crate::{
     clock::Moment,
     connection::{
@@ -32,7 +32,7 @@ impl Protocol {
         let at = self.members.iter().position(|member| member.nsp == packet.nsp);
         match (packet.kind, at) {
             (Kind::Connect { auth }, None) => {
-                if self.connects.take(rules.bounds.emits_per_second, now) != Rate::Pass {
+                if self.connects.take(rules.bounds.emits, now) != Rate::Pass {
                     out.push(Effect::Limit("emits_per_second"));
                     return self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out);
                 }
@@ -128,15 +128,15 @@ impl Protocol {
             Stage::Admitted(_) if draining => {
                 member.answer(rules.parser, id, &RouteError::unavailable(), out);
             }
-            Stage::Admitted(bucket) => match bucket.take(rules.bounds.emits_per_second, now) {
-                Rate::Pass => out.push(Effect::Event { key: member.key, id, name, args }),
-                Rate::Wait { retry_after_ms } => {
-                    out.push(Effect::Limit("emits_per_second"));
+            Stage::Admitted(rates) => match rates.take(rules, &name, now) {
+                (_, Rate::Pass) => out.push(Effect::Event { key: member.key, id, name, args }),
+                (limit, Rate::Wait { retry_after_ms }) => {
+                    out.push(Effect::Limit(limit));
                     let error = RouteError::new(code::RATE_LIMITED, "Too many events.")
                         .with("retry_after_ms", retry_after_ms);
                     member.answer(rules.parser, id, &error, out);
                 }
-                Rate::Abuse => self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out),
+                (_, Rate::Abuse) => self.refuse(CloseCode::RATE_LIMITED, "rate_limited", out),
             },
             stage => {
                 let early = stage.count_early();
@@ -205,6 +205,13 @@ impl Protocol {
             return self.close(CloseCode::TRANSPORT_RESET, "", reason, out);
         }
         let member = self.members.remove(at);
+        let mut why = CloseReason::default();
+        if let DisconnectReason::Booted(reason) = &reason {
+            let told = serde_json::json!({ "reason": &**reason }).to_string();
+            let told = Args::from_checked_json(told.into(), Vec::new());
+            out.push(Effect::Send(self.parser.event(&member.nsp, "whisk.boot", &told)));
+            why = CloseReason::new(reason.clone());
+        }
         let code = match reason {
             DisconnectReason::SessionEnded(_) => CloseCode::SESSION_ENDED,
             _ => CloseCode::BOOTED,
@@ -218,10 +225,20 @@ impl Protocol {
             out.push(Effect::Leave { key, reason });
         }
         if self.members.is_empty() {
-            self.end(code, "", out);
+            self.end(code, why, out);
         } else {
             self.await_confirmation(rules, out);
         }
+    }
+}
+
+impl Rates {
+    /// Whether an event may pass, and the limit that says so.
+    fn take(&mut self, rules: &Rules, event: &str, now: Moment) -> (&'static str, Rate) {
+        if event == "whisk.subscribe" {
+            return ("joins_per_second", self.joins.take(rules.bounds.joins, now));
+        }
+        ("emits_per_second", self.events.take(rules.bounds.emits, now))
     }
 }
 

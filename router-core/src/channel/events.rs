@@ -1,0 +1,298 @@
+//! What clients may ask about channels: the events of the route `whisk`, which every service with
+//! sockets has.
+
+use std::time::Duration;
+
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ChannelName, Channels, Level,
+    frame::{Audience, Publication, RequestReply, Sender, Word},
+    handle::sender,
+    message::{Subscribed, Told},
+    requests::{self, Request},
+    subscribe::{Wish, ask, message_for, refused},
+};
+use crate::{
+    address::{Address, TenantId},
+    args::Args,
+    backend::bus::Subject,
+    error::{ErrorBody, RouteError, code},
+    handler::{Message, Occasion, Payload},
+    id::MessageId,
+    route::{Routes, dispatch::guarded},
+    session::UserId,
+    socket::Socket,
+};
+
+/// How long a request waits for its reply, unless it says so.
+const REQUEST_MS: u64 = 5_000;
+
+/// How long a request may wait at most.
+const REQUEST_MAX_MS: u64 = 60_000;
+
+/// Registers the events. A service with sockets adds this to its routes.
+pub fn routes(cfg: &mut Routes) {
+    cfg.route("whisk")
+        .own()
+        .on("subscribe", subscribe)
+        .on("unsubscribe", unsubscribe)
+        .on("publish", publish)
+        .on("request", request)
+        .on("reply", reply);
+}
+
+/// `whisk.subscribe`
+#[derive(Debug, Deserialize)]
+struct Subscribe {
+    channel: ByteString,
+    #[serde(default)]
+    query: Option<Box<serde_json::value::RawValue>>,
+}
+
+async fn subscribe(message: Whole, Payload(wish): Payload<Subscribe>) -> Result<Args, RouteError> {
+    let Whole { channels, socket, message } = message;
+    let name = ChannelName::try_from(wish.channel.clone())?;
+    let query = wish.query.map(|query| query.get().into()).unwrap_or_default();
+    let wish = Wish { query, by_server: false };
+    let position = channels.node.subscribe(&message.services, &socket, &name, wish).await?;
+    Ok(told(&Subscribed { channel: name.text(), position }))
+}
+
+/// An event about one channel.
+#[derive(Debug, Deserialize, Serialize)]
+struct About {
+    channel: ByteString,
+}
+
+async fn unsubscribe(message: Whole, Payload(about): Payload<About>) -> Result<Args, RouteError> {
+    let Whole { channels, socket, message } = message;
+    let name = ChannelName::try_from(about.channel)?;
+    channels.node.unsubscribe(&message.services, &socket, &name).await;
+    Ok(told(&About { channel: name.text() }))
+}
+
+/// `whisk.publish` and `whisk.request`
+#[derive(Debug, Deserialize)]
+struct Publish {
+    channel: ByteString,
+    topic: ByteString,
+    #[serde(default)]
+    to: Option<ByteString>,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
+}
+
+async fn publish(message: Whole) -> Result<Args, RouteError> {
+    let said = Saying::read(message)?;
+    if let Some(outcome) = said.by_server().await {
+        outcome?;
+        let id = said.channels.node.bus.shared.ids.next();
+        let at = said.sender.at;
+        return Ok(told(&Told { id: &id, at, position: None, level: None }));
+    }
+    said.pass().await?;
+    let publication = said.publication(false);
+    let (id, at) = (publication.id.clone(), said.sender.at);
+    let position = said.send(publication).await?;
+    let level = position.is_some().then_some(Level::Memory);
+    Ok(told(&Told { id: &id, at, position: position.as_ref(), level }))
+}
+
+/// The reply to a request, as its requester gets it.
+#[derive(Debug, Serialize)]
+struct Replied<'a> {
+    id: &'a MessageId,
+    at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a ByteString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a UserId>,
+    data: &'a serde_json::value::RawValue,
+}
+
+async fn request(message: Whole) -> Result<Args, RouteError> {
+    let said = Saying::read(message)?;
+    let node = &said.channels.node;
+    if let Some(outcome) = said.by_server().await {
+        let (answer, id) = (outcome?, node.bus.shared.ids.next());
+        let sender = Sender { at: super::handle::now_ms(), ..said.sender.clone() };
+        return replied(&id, None, &sender, answer);
+    }
+    said.pass().await?;
+    let publication = said.publication(true);
+    let id = publication.id.clone();
+    let max = node.limits().requests_per_socket.get().unwrap_or(u64::MAX);
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let asked = said.to.as_ref().and_then(|to| to.tid().cloned());
+    let request = Request { id: id.clone(), channel: said.name.clone(), asked };
+    let Some(tid) = said.socket.address().tid() else { return Err(RouteError::internal()) };
+    let waiting = node.requests.begin(tid, request, max).map_err(|requests::TooMany| {
+        node.metrics().limit("requests_per_socket");
+        RouteError::overloaded(1_000)
+    })?;
+    said.send(publication).await?;
+    let within = said.timeout_ms.unwrap_or(REQUEST_MS).min(REQUEST_MAX_MS);
+    let reply = tokio::time::timeout(Duration::from_millis(within), waiting.reply()).await;
+    let timeout = || RouteError::new(code::TIMEOUT, "Nobody replied in time.");
+    let (sender, outcome) = reply.ok().flatten().ok_or_else(timeout)?;
+    replied(&id, Some(&sender.address), &sender, outcome?)
+}
+
+fn replied(
+    id: &MessageId,
+    from: Option<&Address>,
+    sender: &Sender,
+    answer: Args,
+) -> Result<Args, RouteError> {
+    let data = answer.first_raw().map_err(|_| RouteError::internal())?;
+    let (client, user) = match from {
+        Some(_) => (sender.client.as_ref(), sender.user.as_ref()),
+        None => (None, None),
+    };
+    let told = told(&Replied { id, at: sender.at, from, client, user, data: &data });
+    Ok(Args::from_checked_json(told.json().clone(), answer.attachments().to_vec()))
+}
+
+/// `whisk.reply`
+#[derive(Debug, Deserialize)]
+struct Reply {
+    channel: ByteString,
+    /// Whom the request came from.
+    to: Address,
+    /// The request's id.
+    re: ByteString,
+    #[serde(default)]
+    error: Option<ErrorBody>,
+}
+
+/// The longest id of a request that is looked at, in bytes.
+const ID_MAX: usize = 64;
+
+async fn reply(message: Whole, Payload(head): Payload<Reply>) -> Result<Args, RouteError> {
+    let Whole { channels, socket, message } = message;
+    let name = ChannelName::try_from(head.channel)?;
+    let Some(tid) = socket.address().tid() else { return Err(RouteError::internal()) };
+    if channels.node.local().seat(tid, &name).is_none() {
+        return Err(not_subscribed());
+    }
+    let (Some(node), Some(to)) = (head.to.node(), head.to.tid().cloned()) else {
+        return Err(RouteError::new(code::BAD_PAYLOAD, "`to` is no socket.").with("path", "to"));
+    };
+    if head.re.len() > ID_MAX {
+        return Err(RouteError::new(code::BAD_PAYLOAD, "`re` is no id.").with("path", "re"));
+    }
+    let (_, data) = message.args.split_first().map_err(|_| RouteError::internal())?;
+    let sender = sender(&socket);
+    let reply = RequestReply { channel: name, re: head.re, to, sender, error: head.error };
+    channels.node.pass_reply(node, reply, data).await?;
+    Ok(Args::from_checked_json("{}".into(), Vec::new()))
+}
+
+/// What a client says on a channel.
+struct Saying {
+    channels: Channels,
+    socket: Socket,
+    name: ChannelName,
+    topic: ByteString,
+    to: Option<Address>,
+    timeout_ms: Option<u64>,
+    data: Args,
+    sender: Sender,
+    message: Message,
+}
+
+impl Saying {
+    /// Reads it; the client must be on the channel.
+    fn read(Whole { channels, socket, message }: Whole) -> Result<Self, RouteError> {
+        let (_, data) = message.args.split_first().map_err(|_| RouteError::internal())?;
+        let head: Publish = message.args.first().map_err(|fault| {
+            RouteError::new(code::BAD_PAYLOAD, fault.reason).with("path", fault.path)
+        })?;
+        let name = ChannelName::try_from(head.channel)?;
+        let tid: Option<&TenantId> = socket.address().tid();
+        if tid.is_none_or(|tid| channels.node.local().seat(tid, &name).is_none()) {
+            return Err(not_subscribed());
+        }
+        let to = head.to.map(|to| to.parse()).transpose().map_err(|_| {
+            RouteError::new(code::BAD_PAYLOAD, "`to` is no socket.").with("path", "to")
+        })?;
+        let (topic, timeout_ms, sender) = (head.topic, head.timeout_ms, sender(&socket));
+        Ok(Self { channels, socket, name, topic, to, timeout_ms, data, sender, message })
+    }
+
+    fn as_message(&self) -> Message {
+        let occasion = Occasion::Publication(self.name.clone());
+        let (services, data) = (&self.message.services, self.data.clone());
+        message_for(services, &self.socket, occasion, self.topic.clone(), data)
+    }
+
+    /// What the server's own handler of the topic says; `None` without one.
+    async fn by_server(&self) -> Option<Result<Args, RouteError>> {
+        let rules = self.channels.node.rules(&self.name);
+        let handler = rules.topic(&self.topic)?;
+        Some(guarded(handler, self.as_message()).await)
+    }
+
+    /// Whether the others are to hear it.
+    async fn pass(&self) -> Result<(), RouteError> {
+        let rules = self.channels.node.rules(&self.name);
+        let gates = rules.publish_gates().ok_or_else(refused)?;
+        let asked = async {
+            for gate in gates {
+                ask(gate, self.as_message()).await?;
+            }
+            Ok(())
+        };
+        let outcome = self.channels.node.in_time(asked).await;
+        outcome.unwrap_or_else(|| Err(RouteError::unavailable()))
+    }
+
+    fn publication(&self, asks: bool) -> Publication {
+        let to = match self.to.as_ref().and_then(Address::tid) {
+            Some(tid) => Audience::Direct(self.name.clone(), tid.clone()),
+            None => Audience::Channel(self.name.clone()),
+        };
+        self.channels.node.publication(to, &self.topic, Some(self.sender.clone()), asks)
+    }
+
+    /// Sends it: to one socket, or to all under an offset.
+    async fn send(&self, publication: Publication) -> Result<Option<super::Position>, RouteError> {
+        let node = &self.channels.node;
+        if let Some(to) = self.to.as_ref().and_then(Address::node) {
+            let word = Word::Publication(publication);
+            node.say(Subject::Node(to), word, self.data.clone()).await?;
+            return Ok(None);
+        }
+        let key = node.key(&self.name);
+        let stored = node.publish_as(&key, publication, self.data.clone()).await?;
+        Ok(Some(stored.position))
+    }
+}
+
+fn not_subscribed() -> RouteError {
+    RouteError::new(code::NOT_SUBSCRIBED, "Subscribe to this channel first.")
+}
+
+fn told<T: Serialize>(value: &T) -> Args {
+    // What these types hold can always be written.
+    Args::one(value).unwrap_or_default()
+}
+
+/// All that an event came with.
+struct Whole {
+    channels: Channels,
+    socket: Socket,
+    message: Message,
+}
+
+impl crate::handler::FromMessage for Whole {
+    async fn from_message(message: &Message) -> Result<Self, RouteError> {
+        let channels = message.services.channels.clone();
+        let socket = Socket::from_message(message).await?;
+        Ok(Self { channels, socket, message: message.clone() })
+    }
+}

@@ -1,0 +1,278 @@
+//! What holds for channels: registered by pattern, looked up by name.
+
+use std::{collections::HashMap, fmt, panic::Location, sync::Arc};
+
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    channel::ChannelName,
+    handler::{ErasedHandler, Handler, erase},
+    pattern::Pattern,
+    route::{Duplicate, Registered},
+};
+
+/// Who may subscribe to a channel for which the program registered neither a gate nor that it is
+/// open. Channels whose names begin with `private` are closed then, whatever this says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Nobody.
+    #[default]
+    Closed,
+    /// Everybody who has a socket.
+    Open,
+}
+
+/// The moments of a channel's life on a node that a program can hook into. On one channel they are
+/// seen one after the other, in the order in which they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChannelHook {
+    /// The first socket of this node is on it; comes before that socket's `Subscribed`.
+    Opened,
+    /// A socket is on it.
+    Subscribed,
+    /// A socket is on it no more: it left, or it is gone.
+    Unsubscribed,
+    /// The last socket of this node left it; comes after that socket's `Unsubscribed`.
+    Closed,
+}
+
+/// What clients may say on a channel that they are on.
+#[derive(Clone, Default)]
+enum Publishing {
+    /// Nothing.
+    #[default]
+    Closed,
+    /// Anything.
+    Open,
+    /// What these let through.
+    Asked(Vec<ErasedHandler>),
+}
+
+/// One channel, or those that fit a pattern, while it is registered.
+pub struct ChannelRoutes {
+    pub(crate) pattern: Pattern,
+    gates: Vec<ErasedHandler>,
+    is_open: bool,
+    publishing: Publishing,
+    topics: HashMap<ByteString, Registered>,
+    hooks: HashMap<ChannelHook, Vec<ErasedHandler>>,
+    pub(crate) duplicates: Vec<Duplicate>,
+}
+
+impl fmt::Debug for ChannelRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelRoutes").field("pattern", &self.pattern).finish_non_exhaustive()
+    }
+}
+
+impl ChannelRoutes {
+    pub(crate) fn new(pattern: Pattern) -> Self {
+        Self {
+            pattern,
+            gates: Vec::new(),
+            is_open: false,
+            publishing: Publishing::Closed,
+            topics: HashMap::new(),
+            hooks: HashMap::new(),
+            duplicates: Vec::new(),
+        }
+    }
+
+    /// Lets everybody subscribe, unless a gate refuses.
+    pub fn open(&mut self) -> &mut Self {
+        self.is_open = true;
+        self
+    }
+
+    /// Asks `handler` before a socket is put on the channel, whenever it subscribes again, and when
+    /// its session changes. An error refuses the socket. Several gates are asked in the order in
+    /// which they were registered, until one refuses.
+    ///
+    /// The extractors are those of an event: [`Payload`](crate::Payload) is the query that the
+    /// client sent (`null` without one), [`Channel`](super::Channel) the channel. A gate that does
+    /// not answer within the limit `gate_timeout`, or panics, refuses with `unavailable`, which the
+    /// client may try again.
+    pub fn gate<H, S: 'static, M: 'static>(&mut self, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        self.gates.push(erase(handler));
+        self
+    }
+
+    /// Lets every socket that is on the channel publish on it. By default only the server does.
+    pub fn publish(&mut self) -> &mut Self {
+        if matches!(self.publishing, Publishing::Closed) {
+            self.publishing = Publishing::Open;
+        }
+        self
+    }
+
+    /// Lets sockets that are on the channel publish what `handler` does not refuse.
+    /// [`EventName`](crate::EventName) is the topic, [`Payload`](crate::Payload) the message.
+    pub fn publish_gate<H, S: 'static, M: 'static>(&mut self, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        match &mut self.publishing {
+            Publishing::Asked(gates) => gates.push(erase(handler)),
+            Publishing::Closed | Publishing::Open => {
+                self.publishing = Publishing::Asked(vec![erase(handler)]);
+            }
+        }
+        self
+    }
+
+    /// Handles what clients publish and request under `topic` on this node, in place of passing it
+    /// on to the others: the returned value is the reply to a request. The channel's other rules
+    /// for publishing do not count for it.
+    #[track_caller]
+    pub fn on<H, S: 'static, M: 'static>(&mut self, topic: &str, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        let at = Location::caller();
+        let registered = Registered { handler: erase(handler), at };
+        if let Some(first) = self.topics.insert(topic.into(), registered) {
+            let name = format!("topic {topic} of channel {}", self.pattern.as_str());
+            self.duplicates.push(Duplicate { name, first: first.at, second: at });
+        }
+        self
+    }
+
+    /// Runs `handler` at a moment of the channel's life on each node. Its error is logged and
+    /// changes nothing; what comes next on the channel waits for it, at most for the limit
+    /// `gate_timeout`.
+    pub fn hook<H, S: 'static, M: 'static>(&mut self, hook: ChannelHook, handler: H) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        self.hooks.entry(hook).or_default().push(erase(handler));
+        self
+    }
+}
+
+/// What holds for one channel: all that was registered for patterns that fit its name.
+#[derive(Default)]
+pub(crate) struct Rules {
+    pub(super) gates: Vec<ErasedHandler>,
+    /// Whether somebody may come in whom no gate refuses.
+    pub(super) is_open: bool,
+    publishing: Publishing,
+    topics: HashMap<ByteString, ErasedHandler>,
+    hooks: HashMap<ChannelHook, Vec<ErasedHandler>>,
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").field("is_open", &self.is_open).finish_non_exhaustive()
+    }
+}
+
+impl Rules {
+    /// The rules for a name.
+    pub(super) fn of(name: &ChannelName, routes: &[ChannelRoutes], access: Access) -> Arc<Self> {
+        let mut rules = Self::default();
+        for known in routes.iter().filter(|known| known.pattern.fits(name.as_str())) {
+            rules.add(known);
+        }
+        let by_default = access == Access::Open && !name.as_str().starts_with("private");
+        rules.is_open |= by_default || !rules.gates.is_empty();
+        Arc::new(rules)
+    }
+
+    fn add(&mut self, known: &ChannelRoutes) {
+        self.gates.extend(known.gates.iter().cloned());
+        self.is_open |= known.is_open;
+        match (&mut self.publishing, &known.publishing) {
+            (_, Publishing::Closed) => {}
+            (Publishing::Asked(all), Publishing::Asked(more)) => all.extend(more.iter().cloned()),
+            (Publishing::Asked(_), Publishing::Open) => {}
+            (ours, theirs) => *ours = theirs.clone(),
+        }
+        for (topic, registered) in &known.topics {
+            let handler = Arc::clone(&registered.handler);
+            self.topics.entry(topic.clone()).or_insert(handler);
+        }
+        for (hook, handlers) in &known.hooks {
+            self.hooks.entry(*hook).or_default().extend(handlers.iter().cloned());
+        }
+    }
+
+    /// Who is asked before a client's message passes; `None` if none may pass.
+    pub(super) fn publish_gates(&self) -> Option<&[ErasedHandler]> {
+        match &self.publishing {
+            Publishing::Closed => None,
+            Publishing::Open => Some(&[]),
+            Publishing::Asked(gates) => Some(gates),
+        }
+    }
+
+    /// The server's own handler of a topic.
+    pub(super) fn topic(&self, topic: &str) -> Option<&ErasedHandler> {
+        self.topics.get(topic)
+    }
+
+    /// What is run at a moment.
+    pub(super) fn hooks(&self, hook: ChannelHook) -> &[ErasedHandler] {
+        self.hooks.get(&hook).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether anything is run at any moment.
+    pub(super) fn has_hooks(&self) -> bool {
+        !self.hooks.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(name: &str, routes: &[ChannelRoutes], access: Access) -> Arc<Rules> {
+        Rules::of(&name.parse().unwrap(), routes, access)
+    }
+
+    fn routes(pattern: &'static str, say: impl FnOnce(&mut ChannelRoutes)) -> ChannelRoutes {
+        let mut routes = ChannelRoutes::new(Pattern::new(pattern));
+        say(&mut routes);
+        routes
+    }
+
+    #[test]
+    fn without_rules_the_configured_default_counts_and_private_channels_are_closed() {
+        assert!(!rules("a", &[], Access::Closed).is_open);
+        assert!(rules("a", &[], Access::Open).is_open);
+        assert!(!rules("private", &[], Access::Open).is_open);
+        assert!(!rules("private-a", &[], Access::Open).is_open);
+        let opened = [routes("private-*", |private| {
+            private.open();
+        })];
+        assert!(rules("private-a", &opened, Access::Closed).is_open);
+        assert!(!rules("other", &opened, Access::Closed).is_open);
+    }
+
+    #[test]
+    fn what_was_registered_for_several_patterns_adds_up() {
+        let all = [
+            routes("*", |all| {
+                all.gate(async || ()).hook(ChannelHook::Opened, async || ());
+            }),
+            routes("exam:*", |exam| {
+                exam.publish().gate(async || ()).hook(ChannelHook::Opened, async || ());
+            }),
+            routes("exam:1", |one| {
+                one.publish_gate(async || ()).on("topic", async || ());
+            }),
+        ];
+        let one = rules("exam:1", &all, Access::Closed);
+        assert_eq!((one.gates.len(), one.hooks(ChannelHook::Opened).len()), (2, 2));
+        assert!(one.is_open && one.topic("topic").is_some());
+        assert_eq!(one.publish_gates().map(<[_]>::len), Some(1));
+        let two = rules("exam:2", &all, Access::Closed);
+        assert_eq!(two.publish_gates().map(<[_]>::len), Some(0));
+        assert!(rules("other", &all, Access::Closed).publish_gates().is_none());
+    }
+}

@@ -93,6 +93,7 @@ export const closeCodes = new Map(
     [4002, "ping_timeout", true],
     [4003, "confirm_timeout", true],
     [4004, "fragment_timeout", true],
+    [4005, "auth_expired", true],
     [4029, "rate_limited", true],
     [4100, "booted", false],
     [4101, "unauthorized", false],

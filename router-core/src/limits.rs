@@ -174,6 +174,9 @@ limits! {
     request_timeout: Duration = Duration::from_secs(5);
     /// Time from the upgrade to a confirmed socket. After it: `auth_timeout`, close 4003. 5 s.
     confirm_timeout: Duration = Duration::from_secs(5);
+    /// Time in which a client renews its confirmation, where that runs out. After it: `auth_expired`,
+    /// close 4005. 10 s.
+    renewal_timeout: Duration = Duration::from_secs(10);
     /// Unconfirmed connections of one client address. Beyond it: 503 with Retry-After. 32.
     unconfirmed_per_address: u64 = 32;
     /// Unconfirmed connections of this node. Beyond it: 503 with Retry-After. 2,000.

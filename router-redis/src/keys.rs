@@ -10,7 +10,7 @@
 //! | `P:{ns/nid}:life` | string, the last incarnation | the node, at acquire | [`LIFE_TTL`] after the last acquire |
 //! | `P:{ns/nid}:stream` | stream of `life`, `frame` | senders append, the node forgets | [`STREAM_TTL`] after the last append or take |
 //! | `P:{ns}:nodes` | sorted set of node ids by the time they were put there | nodes, at acquire and renew | [`LIST_TTL`] after the last |
-//! | `P:session:{n:site:id}`, `P:resume:{…}` | hash `version`, `body` | whoever writes the record | its time to live |
+//! | `P:session:{n:site:id}`, `P:resume:{…}`, `P:revoked:{…}` | hash `version`, `body` | whoever writes the record | its time to live |
 //! | `P:token:{n:site:jti}` | string | the issuer; taken once | its time to live |
 //! | `P:chan:{key}:at` | hash `epoch`, `offset` | publishers and subscribers | [`CHANNEL_TTL`] after the last |
 //! | `P:secret:{name}` | string | the first process that needs it | its time to live |
@@ -87,6 +87,7 @@ impl Keys {
         let kind = match key.kind {
             RecordKind::Session => "session",
             RecordKind::Resume => "resume",
+            RecordKind::Revoked => "revoked",
             // A kind that router-core has and this crate does not know yet: still a name of its own.
             other => return self.of_site(&format!("{other:?}").to_lowercase(), &key.site, &key.id),
         };

@@ -12,7 +12,7 @@ use router_core::{
     bus::TransmitError,
     code,
     id::RandomError,
-    session::{SessionError, UpdateError},
+    session::{AuthorityError, SessionError, UpdateError},
 };
 
 /// Why a page's request failed. As a response it is `{"error":{"code","message",…}}`, the shape
@@ -82,6 +82,16 @@ impl From<SessionError> for WebError {
             SessionError::NoSession => Self::NoSession,
             SessionError::Update(fault) => Self::Update(fault),
             other => Self::Session(other),
+        }
+    }
+}
+
+impl From<AuthorityError> for WebError {
+    fn from(error: AuthorityError) -> Self {
+        match error {
+            AuthorityError::Session(error) => error.into(),
+            AuthorityError::Told(error) => Self::Bus(error),
+            _ => Self::Interrupted,
         }
     }
 }

@@ -89,7 +89,6 @@ mod renew;
 mod run;
 mod service;
 mod session;
-mod session_end;
 
 pub use builder::{BuildError, Builder};
 pub use errors::WebError;

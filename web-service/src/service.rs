@@ -11,13 +11,13 @@ use router_core::{
     Bus,
     channel::Channels,
     node::{Health, Node},
-    session::{Confirmer, Ended, SessionDocument, SessionError, SessionId, Sessions, UserId},
+    session::{Authority, Confirmer, SessionDocument, SessionError, SessionId, Sessions, UserId},
 };
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     SessionLayer, WebError, assets, builder::Configure, cookies::Cookies, health, origin::Origins,
-    renew, session_end,
+    renew,
 };
 
 /// A web-service. Cheap to clone; all clones are the same service. Made by
@@ -111,13 +111,12 @@ impl WebService {
     /// When the store or the bus is away, or a node does not confirm: the session has ended then, and
     /// some of its sockets may live on. Ending the same session again is harmless.
     pub async fn end_session(&self, sid: &SessionId) -> Result<(), WebError> {
-        // For the hooks of its sockets, which run when the record is gone.
-        let document = self.sessions().load(sid).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "a session was not read before its end");
-            None
-        });
-        self.sessions().end(sid).await?;
-        Ok(session_end::tell(self.bus(), &Ended { sid: sid.clone(), document }).await?)
+        Ok(self.authority().end(sid).await?)
+    }
+
+    /// Ends and changes sessions from outside of their own pages, as an operator does.
+    pub fn authority(&self) -> Authority {
+        Authority::new(self.sessions().clone(), self.bus().clone())
     }
 
     /// The session of a user who logs in, given the one that the visitor had before.

@@ -109,7 +109,7 @@ impl Visit {
             if let Some(sid) = &self.sid {
                 let sessions = service.sessions();
                 let (document, touched) =
-                    futures_util::future::join(sessions.load(sid), sessions.touch(sid)).await;
+                    futures_util::future::join(sessions.load_valid(sid), sessions.touch(sid)).await;
                 if let Err(error) = touched {
                     tracing::debug!(%error, "a session's life was not prolonged");
                 }

@@ -33,6 +33,7 @@ pub const MAX_REASON: usize = 123;
 /// | 4002 | `ping_timeout` | yes |
 /// | 4003 | `confirm_timeout` | yes |
 /// | 4004 | `fragment_timeout` | yes |
+/// | 4005 | `auth_expired` | yes |
 /// | 4029 | `rate_limited` | yes |
 /// | 4100 | `booted` | no |
 /// | 4101 | `unauthorized` | no |
@@ -83,6 +84,7 @@ close_codes! {
     PING_TIMEOUT = 4002, "ping_timeout", "No answer to a heartbeat.";
     CONFIRM_TIMEOUT = 4003, "confirm_timeout", "The socket was not confirmed in time.";
     FRAGMENT_TIMEOUT = 4004, "fragment_timeout", "A message was begun and not finished in time.";
+    AUTH_EXPIRED = 4005, "auth_expired", "The confirmation ran out and was not renewed in time.";
     RATE_LIMITED = 4029, "rate_limited", "Too many events for too long.";
     BOOTED = 4100, "booted", "The application put the socket out.";
     UNAUTHORIZED = 4101, "unauthorized", "The confirmation was refused.";

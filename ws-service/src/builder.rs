@@ -38,7 +38,6 @@ use crate::{
     proxies::TrustedProxy,
     raw::{EngineMessage, EngineReply, RawHandler},
     service::WsService,
-    session_end,
     shared::Shared,
     unconfirmed::Unconfirmed,
 };
@@ -309,7 +308,7 @@ impl Builder {
         let router = Router::new(routes, &limits)?;
         nsps.set_guarded(router.guarded_nsps());
         let mut observers = self.observers;
-        observers.push(Box::new(session_end::observers));
+        observers.push(Box::new(router_core::session::observers));
         observers.push(Box::new(router_core::socket::observers));
         let observers = ObserverSet::new(Observers::build(observers)?)?;
         let inbox = self.node.take_inbox().ok_or(BuildError::NoInbox)?;

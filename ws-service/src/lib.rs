@@ -39,7 +39,6 @@ mod proxies;
 mod raw;
 mod respond;
 mod service;
-mod session_end;
 mod shard;
 mod shared;
 mod sid;

@@ -16,7 +16,8 @@ pub struct RecordKey {
     pub kind: RecordKind,
     /// The tenant application.
     pub site: ByteString,
-    /// The record's own id; random, made by Whisk, never a client's text.
+    /// The record's own id; random and made by Whisk, but for the kinds that say otherwise. Never a
+    /// text that a client chose.
     pub id: ByteString,
 }
 
@@ -28,6 +29,8 @@ pub enum RecordKind {
     Session,
     /// A family of resume credentials.
     Resume,
+    /// Since when a user's sessions are revoked; the id is the user's, the application's own text.
+    Revoked,
 }
 
 /// A record as it was read.

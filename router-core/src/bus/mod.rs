@@ -9,6 +9,7 @@ pub(crate) mod reader;
 mod seen;
 pub(crate) mod shared;
 mod survey;
+mod tell;
 
 use std::{sync::Arc, time::Duration};
 

@@ -29,13 +29,6 @@ pub(crate) enum Word {
     /// A client's reply to another's request, for the requester's node.
     #[serde(rename = "r")]
     Reply(RequestReply),
-    /// A session changed: its sockets' subscriptions are judged again.
-    #[serde(rename = "n")]
-    SessionChanged {
-        /// The session.
-        #[serde(rename = "s")]
-        sid: SessionId,
-    },
 }
 
 /// Which sockets are meant.

@@ -149,18 +149,10 @@ impl Channels {
         self.node.say(at, word, Args::EMPTY).await.map(drop)
     }
 
-    /// Tells the nodes that a session changed, such as its user's role: the gates of all channels
-    /// that its sockets are on are asked again, and the clients are told.
-    ///
-    /// # Errors
-    /// When the bus did not take it.
-    pub async fn session_changed(
-        &self,
-        sid: &SessionId,
-        user: &UserId,
-    ) -> Result<(), PublishError> {
-        let word = Word::SessionChanged { sid: sid.clone() };
-        self.node.say(self.node.subject_of_user(user), word, Args::EMPTY).await.map(drop)
+    /// A session changed: the gates of the channels that its sockets of this node are on are asked
+    /// again, and the clients told.
+    pub(crate) async fn judge_session(&self, sid: SessionId) {
+        Arc::clone(&self.node).judge_session(sid).await;
     }
 
     /// Listens to what is for a user for as long as the returned value lives.

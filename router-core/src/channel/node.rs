@@ -207,9 +207,6 @@ impl ChannelNode {
             }
             Word::Answer(answer) => self.asking.answered(answer, args, self.metrics()),
             Word::Reply(reply) => self.replied(reply, args),
-            Word::SessionChanged { sid } => {
-                tokio::spawn(Arc::clone(self).judge_session(sid));
-            }
         }
     }
 

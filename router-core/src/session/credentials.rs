@@ -1,6 +1,6 @@
 //! Confirming a socket: from what a client shows to the session that it belongs to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     ConfirmError, SessionDocument, SessionError, SessionId, Sessions, UserId, resume,
@@ -37,6 +37,8 @@ pub struct Confirmed {
     pub document: SessionDocument,
     /// The credential with which the client comes back next time. A secret.
     pub resume: String,
+    /// How long it is good without being renewed; `None` as long as the session lives.
+    pub good_for: Option<Duration>,
 }
 
 /// Issues and judges credentials of one site. Cheap to clone.
@@ -63,7 +65,7 @@ impl Confirmer {
     /// # Errors
     /// [`SessionError::NoSession`] when the session is gone or has no user; a failed backend.
     pub async fn issue(&self, sid: &SessionId) -> Result<(String, UserId), SessionError> {
-        let document = self.sessions.load(sid).await?.ok_or(SessionError::NoSession)?;
+        let document = self.sessions.load_valid(sid).await?.ok_or(SessionError::NoSession)?;
         let user_id = document.user_id.ok_or(SessionError::NoSession)?;
         let subject = TokenSubject { sid: sid.clone(), user_id: user_id.clone() };
         let site = self.sessions.site();
@@ -83,7 +85,7 @@ impl Confirmer {
         sid: &SessionId,
         user_id: &UserId,
     ) -> Result<SessionDocument, ConfirmError> {
-        let document = self.sessions.load(sid).await?.ok_or(ConfirmError::Refused)?;
+        let document = self.sessions.load_valid(sid).await?.ok_or(ConfirmError::Refused)?;
         if document.user_id.as_ref() != Some(user_id) {
             return Err(ConfirmError::Refused);
         }
@@ -115,7 +117,8 @@ impl Confirmer {
             Some(next) => next,
             None => resume::begin(&self.sessions, &self.keys, subject.clone()).await?,
         };
-        Ok(Confirmed { sid: subject.sid, user_id: subject.user_id, document, resume })
+        let good_for = self.sessions.settings().confirmation_ttl;
+        Ok(Confirmed { sid: subject.sid, user_id: subject.user_id, document, resume, good_for })
     }
 }
 

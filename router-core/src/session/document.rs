@@ -121,6 +121,10 @@ pub struct SessionDocument {
     /// The user's store: what handlers read as a type and change by [`Update`](super::Update)s.
     #[serde(default)]
     pub store: Map<String, Value>,
+    /// When its user logged in, in milliseconds since 1970: it is revoked with all that are older than
+    /// a revocation of the user.
+    #[serde(default)]
+    pub(crate) since_ms: u64,
     /// The session goes on under another id; this record leads nowhere and is about to go.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) moved: bool,
@@ -132,7 +136,7 @@ impl SessionDocument {
 
     /// A session of this user, or of nobody yet.
     pub fn new(user_id: Option<UserId>) -> Self {
-        Self { user_id, sockets: Vec::new(), store: Map::new(), moved: false }
+        Self { user_id, sockets: Vec::new(), store: Map::new(), since_ms: 0, moved: false }
     }
 
     /// Notes a socket that came.

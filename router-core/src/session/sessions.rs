@@ -12,10 +12,15 @@ use crate::{
         BackendError, BackendErrorKind,
         records::{RecordKey, RecordKind, RecordStore, WriteError},
     },
+    clock,
 };
 
 /// How often a change is tried against other writers before [`SessionError::Contention`].
 const ATTEMPTS: u32 = 64;
+
+/// By how much the clocks of two processes may differ: a login within this time after a revocation
+/// counts as before it.
+const SKEW_MS: u64 = 2_000;
 
 /// How long sessions and their resume credentials live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +32,10 @@ pub struct SessionSettings {
     /// A session-sync token is good for this time; at most 60 seconds. 10 seconds.
     #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "token_ttl")]
     pub token_ttl: Duration,
+    /// A confirmed socket proves its session anew after this time, without a reconnect. By default it
+    /// need not: a confirmation is good as long as the session lives.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub confirmation_ttl: Option<Duration>,
     /// A resume credential that nobody uses is good for this time. 24 hours.
     #[serde(with = "humantime_serde")]
     pub resume_ttl: Duration,
@@ -52,6 +61,7 @@ impl Default for SessionSettings {
         Self {
             ttl: Duration::from_secs(24 * 3600),
             token_ttl: Duration::from_secs(10),
+            confirmation_ttl: None,
             resume_ttl: Duration::from_secs(24 * 3600),
         }
     }
@@ -95,7 +105,11 @@ impl Sessions {
     /// When the backend or the random generator fails.
     pub async fn create(&self, document: &SessionDocument) -> Result<SessionId, SessionError> {
         let sid = SessionId::random()?;
-        match self.records.write(&self.key(&sid), None, body(document)?, self.settings.ttl).await {
+        let mut document = document.clone();
+        if document.since_ms == 0 {
+            document.since_ms = now_ms();
+        }
+        match self.records.write(&self.key(&sid), None, body(&document)?, self.settings.ttl).await {
             Ok(_) => Ok(sid),
             Err(WriteError::Backend(error)) => Err(error.into()),
             Err(WriteError::Conflict) => Err(SessionError::Contention),
@@ -108,6 +122,55 @@ impl Sessions {
     /// When the backend fails, or holds something else under this name.
     pub async fn load(&self, sid: &SessionId) -> Result<Option<SessionDocument>, SessionError> {
         Ok(self.load_versioned(sid).await?.map(|(document, _)| document))
+    }
+
+    /// Reads a session, and ends it if its user was revoked since.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_valid(
+        &self,
+        sid: &SessionId,
+    ) -> Result<Option<SessionDocument>, SessionError> {
+        let Some(document) = self.load(sid).await? else { return Ok(None) };
+        let Some(user) = &document.user_id else { return Ok(Some(document)) };
+        let Some(record) = self.records.load(&self.revoked_key(user)).await? else {
+            return Ok(Some(document));
+        };
+        let revoked_ms: u64 = serde_json::from_slice(&record.body)
+            .map_err(|error| BackendError::because(BackendErrorKind::Corrupt, error))?;
+        if document.since_ms > revoked_ms.saturating_add(SKEW_MS) {
+            return Ok(Some(document));
+        }
+        // Gone before its revocation is forgotten.
+        self.end(sid).await?;
+        Ok(None)
+    }
+
+    /// Revokes every session that a user has by now. Telling their living sockets is the caller's
+    /// part: see [`Authority::revoke_user`](super::Authority::revoke_user).
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub(super) async fn revoke(&self, user: &UserId) -> Result<(), SessionError> {
+        let key = self.revoked_key(user);
+        let body = Bytes::from(now_ms().to_string());
+        // Until the last session of the time before has run out.
+        let ttl = self.settings.ttl.saturating_add(Duration::from_secs(3600));
+        for _ in 0..ATTEMPTS {
+            let version = self.records.load(&key).await?.map(|record| record.version);
+            match self.records.write(&key, version, body.clone(), ttl).await {
+                Ok(_) => return Ok(()),
+                Err(WriteError::Conflict) => tokio::task::yield_now().await,
+                Err(WriteError::Backend(error)) => return Err(error.into()),
+            }
+        }
+        Err(SessionError::Contention)
+    }
+
+    fn revoked_key(&self, user: &UserId) -> RecordKey {
+        let id = user.as_str().into();
+        RecordKey { kind: RecordKind::Revoked, site: self.site.text(), id }
     }
 
     async fn load_versioned(
@@ -179,7 +242,10 @@ impl Sessions {
                 self.load_versioned(old).await?.ok_or(SessionError::NoSession)?;
             let mut document = former.clone();
             document.sockets.clear();
-            document.user_id = user_id.clone().or(document.user_id);
+            if user_id.is_some() {
+                // Somebody logged in now.
+                (document.user_id, document.since_ms) = (user_id.clone(), 0);
+            }
             let new = self.create(&document).await?;
             // Closed by version, so that an update in this moment is not lost with the old record.
             let closed = body(&SessionDocument { moved: true, ..former })?;
@@ -218,6 +284,10 @@ impl Sessions {
     pub async fn end(&self, sid: &SessionId) -> Result<bool, SessionError> {
         Ok(self.records.remove(&self.key(sid)).await?)
     }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(clock::since_epoch().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn body(document: &SessionDocument) -> Result<Bytes, SessionError> {
@@ -270,6 +340,26 @@ mod tests {
         assert!(sessions.load(&old).await.unwrap().is_none());
         let gone = sessions.update(&old, &inc("n", 1)).await;
         assert!(matches!(gone, Err(SessionError::NoSession)));
+    }
+
+    #[tokio::test]
+    async fn a_revocation_ends_what_was_before_it_and_nothing_after() {
+        let sessions = sessions();
+        let ann = SessionDocument::new(UserId::new("ann"));
+        let before = sessions.create(&ann).await.unwrap();
+        let other = sessions.create(&SessionDocument::new(UserId::new("bob"))).await.unwrap();
+        let later = SessionDocument { since_ms: now_ms() + 60_000, ..ann.clone() };
+        sessions.revoke(&UserId::new("ann").unwrap()).await.unwrap();
+        let after = sessions.create(&later).await.unwrap();
+        assert!(sessions.load_valid(&before).await.unwrap().is_none());
+        // It is not only hidden.
+        assert!(sessions.load(&before).await.unwrap().is_none());
+        assert!(sessions.load_valid(&after).await.unwrap().is_some());
+        assert!(sessions.load_valid(&other).await.unwrap().is_some());
+        // A new id does not make an old login a new one.
+        let moved = sessions.create(&ann).await.unwrap();
+        let moved = sessions.rotate(&moved, None).await.unwrap();
+        assert!(sessions.load_valid(&moved).await.unwrap().is_none());
     }
 
     #[tokio::test]

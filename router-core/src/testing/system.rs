@@ -137,6 +137,7 @@ fn run(
         let router = Router::new(routes, &spec.limits).expect("routes are unambiguous");
         let mut observers = builder.observers;
         crate::socket::observers(&mut observers);
+        crate::session::observers(&mut observers);
         let observers = ObserverSet::new(observers).expect("observers are unambiguous");
         let node = Node::start(spec, backend.clone()).await.expect("the node starts");
         let sessions = Sessions::new(backend.records, Site::main(), SessionSettings::default());

@@ -15,7 +15,7 @@ use router_core::{
     channel::{Access, Channel, ChannelHook, ChannelName, Position},
     limits::{Limit, Limits},
     ns,
-    session::{SessionId, UserId, set},
+    session::{Authority, SessionId, UserId, set},
     socket::{DisconnectReason, Socket},
     testing::{TestSocket, TestSystem, TestSystemBuilder},
 };
@@ -441,12 +441,12 @@ async fn a_changed_session_is_judged_again_and_its_client_told() {
     let one = builder(&hub, 0).start().await;
     let two = TestSystem::builder().hub(&hub).routes(routes).node(ns("ws").node(1)).start().await;
     let ann = two.connect_as("ann").await;
-    let (sid, user) = (ann.session_id().unwrap().clone(), UserId::new("ann").unwrap());
+    let sid = ann.session_id().unwrap().clone();
     two.sessions().update(&sid, &set("role", "proctor")).await.unwrap();
     subscribe(&ann, "staff").await;
     subscribe(&ann, "open:1").await;
     one.sessions().update(&sid, &set("role", "student")).await.unwrap();
-    one.channels().session_changed(&sid, &user).await.unwrap();
+    Authority::new(one.sessions().clone(), one.bus().clone()).changed(&sid).await.unwrap();
     let told: Value = ann.assert_received("whisk.unsubscribed").await;
     assert_eq!(
         (&told["channel"], &told["error"]["code"]),

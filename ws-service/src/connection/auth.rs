@@ -63,6 +63,13 @@ impl Failure {
         close: CloseCode::CONFIRM_TIMEOUT,
     };
 
+    /// The confirmation ran out.
+    pub(crate) const EXPIRED: Self = Self {
+        code: "auth_expired",
+        message: "The confirmation ran out and was not renewed in time.",
+        close: CloseCode::AUTH_EXPIRED,
+    };
+
     /// What a failed confirmation is told as.
     pub(crate) fn of(error: &ConfirmError) -> Self {
         let close = match error {

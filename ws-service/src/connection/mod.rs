@@ -386,7 +386,9 @@ impl Connection {
 
     fn say_close(&mut self, code: CloseCode, reason: &CloseReason, answer: bool) {
         count_close(&self.shard.shared, code);
-        for timer in [Timer::Heartbeat, Timer::Confirm, Timer::Fragment, Timer::Drain] {
+        for timer in
+            [Timer::Heartbeat, Timer::Confirm, Timer::Fragment, Timer::Drain, Timer::Renewal]
+        {
             self.link.timers.borrow_mut().clear(timer);
         }
         self.partial = BytesMut::new();

@@ -22,11 +22,13 @@ pub(crate) enum Timer {
     /// A polling session is about to move to a WebSocket: its waiting request is let go, again and
     /// again, until it moved or the WebSocket is given up.
     Upgrade,
+    /// The confirmation is to be renewed, or runs out.
+    Renewal,
 }
 
 impl Timer {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Heartbeat,
         Self::Confirm,
         Self::Fragment,
@@ -35,6 +37,7 @@ impl Timer {
         Self::Reconnect,
         Self::Drain,
         Self::Upgrade,
+        Self::Renewal,
     ];
 }
 

@@ -8,6 +8,7 @@
     reason = "helpers of tests fail as tests do; the exemption of clippy.toml covers `#[test]` alone"
 )]
 
+mod authority;
 mod bad_input;
 mod binary;
 mod bounds;

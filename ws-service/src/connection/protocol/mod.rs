@@ -8,6 +8,7 @@
 //! the table in [`wire::close`].
 
 mod confirmation;
+mod renewal;
 mod sockets;
 
 use bytestring::ByteString;
@@ -18,6 +19,7 @@ use wire::{
     ws,
 };
 
+use self::renewal::Validity;
 use super::{
     auth::{Confirmation, Failure, Identity},
     bucket::{Bucket, Rate},
@@ -55,6 +57,7 @@ pub(crate) struct Protocol {
     /// Whether the clock of confirmation runs.
     awaiting: bool,
     confirmation: Confirmation,
+    validity: Validity,
     members: Vec<Member>,
     /// How fast sockets may be connected: each costs the session's store a write.
     connects: Bucket,
@@ -146,6 +149,7 @@ impl Protocol {
             pinged: false,
             awaiting: false,
             confirmation: Confirmation::None,
+            validity: Validity::default(),
             members: Vec::new(),
             connects: Bucket::default(),
             frames: Bucket::default(),
@@ -189,8 +193,12 @@ impl Protocol {
                 self.refuse(CloseCode::TOO_LARGE, "max_payload", out);
             }
             Input::Overlap => self.refuse(CloseCode::TRANSPORT_RESET, "overlap", out),
-            Input::Timer(timer) => self.timer(rules, timer, out),
+            Input::Timer(timer) => self.timer(rules, now, timer, out),
+            Input::Confirmed(result) if self.validity.is_judged() => {
+                self.renewed(rules, now, result, out);
+            }
             Input::Confirmed(Ok(confirmed)) => {
+                self.keep_valid(rules, now, confirmed.good_for, out);
                 let identity = Identity { sid: confirmed.sid, user_id: confirmed.user_id };
                 self.admit_waiting(rules, &identity, Some(&confirmed.resume), out);
                 self.confirmation = Confirmation::Done(identity);
@@ -317,7 +325,7 @@ impl Protocol {
         }
     }
 
-    fn timer(&mut self, rules: &Rules, timer: Timer, out: &mut Out) {
+    fn timer(&mut self, rules: &Rules, now: Moment, timer: Timer, out: &mut Out) {
         match timer {
             Timer::Heartbeat if self.pinged => {
                 self.close(CloseCode::PING_TIMEOUT, "", DisconnectReason::PingTimeout, out);
@@ -336,6 +344,7 @@ impl Protocol {
                 out.push(Effect::Limit("fragment_timeout"));
                 self.refuse(CloseCode::FRAGMENT_TIMEOUT, "fragment_timeout", out);
             }
+            Timer::Renewal => self.renewal_due(rules, now, out),
             Timer::Drain => self.close(CloseCode::RESTART, "", DisconnectReason::Drain, out),
             // The shell's own.
             Timer::Stall | Timer::Linger | Timer::Reconnect | Timer::Upgrade => {}

@@ -167,6 +167,10 @@ impl Protocol {
                 out.push(Effect::Answered { key: member.key, id, args });
                 return;
             }
+            Stage::Admitted(_) if self.validity.is_asked() => {
+                self.renew(auth::answered(args.json()), out);
+                return;
+            }
             _ => return self.meter(rules, now, out),
         };
         member.stage = Stage::Answered { early };

@@ -19,6 +19,7 @@ use crate::connection::effect::Applicant;
 use crate::{bounds::Bounds, nsps::Auth};
 
 mod later;
+mod renewal;
 
 thread_local! {
     static TIDS: Cell<u32> = const { Cell::new(0) };
@@ -122,6 +123,7 @@ fn good() -> Input {
         user_id: UserId::new("7").unwrap(),
         document: SessionDocument::new(UserId::new("7")),
         resume: "r".to_owned(),
+        good_for: None,
     })))
 }
 

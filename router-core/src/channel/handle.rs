@@ -84,7 +84,11 @@ impl Channels {
     where
         N: TryInto<ChannelName>,
     {
-        Ok(Channel { name: name.try_into()?, node: Arc::clone(&self.node) })
+        Ok(self.at_name(&name.try_into()?))
+    }
+
+    pub(super) fn at_name(&self, name: &ChannelName) -> Channel {
+        Channel { name: name.clone(), node: Arc::clone(&self.node) }
     }
 
     /// The private channel of a user: every confirmed socket of the user is on it, on whatever node.

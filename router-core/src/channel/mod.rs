@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`Channels`] | all channels of the site, in every process; an extractor |
 //! | [`Channel`] | one of them; in gates, hooks and handlers of channels an extractor |
+//! | [`Publisher`] | all channels, for a process that is no node |
 //! | [`Private`] | the channel of a user or session, on which confirmed sockets are by themselves |
 //! | [`ChannelRoutes`] | what holds for channels, by name or pattern: `Routes::channel` |
 //!
@@ -48,6 +49,7 @@ mod message;
 mod name;
 pub(crate) mod node;
 mod position;
+mod publisher;
 mod requests;
 mod rules;
 mod subscribe;
@@ -59,4 +61,5 @@ pub use events::routes;
 pub use handle::{Channel, Channels, Private, Published};
 pub use name::{ChannelKey, ChannelName, ChannelNameError};
 pub use position::{Level, Position};
+pub use publisher::Publisher;
 pub use rules::{Access, ChannelHook, ChannelRoutes};

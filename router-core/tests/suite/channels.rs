@@ -12,10 +12,10 @@ use futures_util::StreamExt as _;
 use router_core::{
     Data, EventName, Payload, RouteError, Routes, Session,
     backend::memory::MemoryHub,
-    channel::{Access, Channel, ChannelHook, ChannelName, Position},
+    channel::{Access, Channel, ChannelHook, ChannelName, Position, Publisher},
     limits::{Limit, Limits},
     ns,
-    session::{Authority, SessionId, UserId, set},
+    session::{Authority, SessionId, Site, UserId, set},
     socket::{DisconnectReason, Socket},
     testing::{TestSocket, TestSystem, TestSystemBuilder},
 };
@@ -399,6 +399,27 @@ async fn many_channels_and_everybody_are_told_at_once() {
         assert_eq!((head["topic"].as_str(), data), (Some("closing"), json!("soon")));
         assert_eq!(head["id"].as_str(), Some(id.as_str()));
     }
+}
+
+#[tokio::test]
+async fn a_process_that_is_no_node_publishes_and_boots() {
+    let hub = MemoryHub::new();
+    let system = builder(&hub, 0).start().await;
+    let (ann, bob) = (system.connect_as("ann").await, system.connect_as("bob").await);
+    subscribe(&ann, "open:1").await;
+    let publisher = Publisher::open(&hub.backend(), Site::main());
+    publisher.publish(&name("open:1"), "news", &1).await.unwrap();
+    assert_eq!(heard(&ann).await.1, 1);
+    publisher.publish_to_user(&UserId::new("bob").unwrap(), "mail", &2).await.unwrap();
+    assert_eq!(heard(&bob).await.1, 2);
+    publisher.publish_many([name("open:1")], "news", &3).await.unwrap();
+    assert_eq!(heard(&ann).await.1, 3);
+    publisher.broadcast("all", &4).await.unwrap();
+    bob.assert_received::<Value>("whisk.broadcast").await;
+    publisher.boot_channel(&name("open:1"), "over").await.unwrap();
+    assert_eq!(ann.assert_disconnected().await, DisconnectReason::Booted("over".into()));
+    publisher.boot_user(&UserId::new("bob").unwrap(), "too").await.unwrap();
+    assert_eq!(bob.assert_disconnected().await, DisconnectReason::Booted("too".into()));
 }
 
 #[tokio::test]

@@ -143,6 +143,8 @@ async fn a_confirmation_that_runs_out_ends_the_socket_and_its_client_may_come_ba
     assert!(!ended.texts.contains(&"41".to_owned()), "it may come back: {:?}", ended.texts);
 
     // Somebody else's credential does not keep it alive.
+    let cluster = short(Duration::from_secs(3));
+    let server = cluster.serve(1).await;
     let mut client = cluster.client(&server).await;
     asked(&mut client).await;
     let other = cluster.session("other").await;

@@ -23,6 +23,7 @@ pub(crate) struct Bounds {
     pub(crate) fragment_timeout: Option<Duration>,
     pub(crate) confirm_timeout: Option<Duration>,
     pub(crate) renewal_timeout: Option<Duration>,
+    pub(crate) gate_timeout: Option<Duration>,
     pub(crate) unconfirmed_events: u64,
     pub(crate) nsps: usize,
     /// Rooms of one socket.
@@ -67,6 +68,7 @@ impl Bounds {
             assembled: max_payload.saturating_mul(4),
             fragment_timeout: limits.fragment_timeout.get(),
             confirm_timeout: limits.confirm_timeout.get(),
+            gate_timeout: limits.gate_timeout.get(),
             renewal_timeout: limits.renewal_timeout.get(),
             unconfirmed_events: limits.unconfirmed_events.get().unwrap_or(u64::MAX),
             nsps: size(limits.nsps_per_connection),

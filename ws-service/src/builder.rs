@@ -29,6 +29,7 @@ use crate::{
     clock::Clock,
     connection::{frames::Parser, protocol::Rules},
     drain::Drain,
+    gate::SessionGate,
     hub::Hub,
     listener::{Configure, Listener},
     memory::{self, Waiting},
@@ -62,6 +63,7 @@ pub struct Builder {
     access: Access,
     parser: Parser,
     origins: Origins,
+    gate: Option<SessionGate>,
     proxies: Vec<TrustedProxy>,
     peers: Option<Arc<KeyRing>>,
     limits: Option<Arc<Limits>>,
@@ -119,6 +121,7 @@ impl Builder {
             access: Access::default(),
             parser: Parser::default(),
             origins: Origins::default(),
+            gate: None,
             proxies: Vec::new(),
             peers: None,
             limits: None,
@@ -175,6 +178,12 @@ impl Builder {
     /// Whose pages may open sockets. By default none: only clients that are no browsers.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// Asks a function of the program about every opening request, before a socket exists.
+    pub fn gate(mut self, gate: SessionGate) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -341,6 +350,7 @@ impl Builder {
             incarnation: self.node.incarnation(),
             readiness: self.node.readiness(),
             origins: self.origins,
+            gate: self.gate,
             proxies: self.proxies,
             peers,
             unconfirmed: Unconfirmed::new(&limits, metrics),

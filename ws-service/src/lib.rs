@@ -10,7 +10,7 @@
 //! | step | module |
 //! |---|---|
 //! | a TCP connection is accepted, its HTTP request read | `listener` |
-//! | the request to upgrade is judged, the socket taken over | `upgrade` |
+//! | the request to upgrade is judged, the socket taken over | `upgrade`, `gate` |
 //! | a request for a session of another node is passed to it | `peer` |
 //! | a poll or post finds the shard of its session | `polling`, `shard::sessions` |
 //! | a polling session is served, and moves to a WebSocket | `connection::polled`, `probe` |
@@ -27,6 +27,7 @@ mod builder;
 mod clock;
 mod connection;
 mod drain;
+mod gate;
 mod hub;
 mod listener;
 mod memory;
@@ -47,6 +48,7 @@ mod upgrade;
 
 pub use builder::{BuildError, Builder};
 pub use connection::frames::Parser;
+pub use gate::{Admission, Refusal, SessionGate};
 pub use nsps::Auth;
 pub use origins::Origins;
 pub use proxies::{TrustedProxy, TrustedProxyError};

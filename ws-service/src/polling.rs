@@ -20,6 +20,7 @@ use wire::engine::{Action, OpenError, OpenRequest};
 
 use crate::{
     connection::Connection,
+    gate,
     origins::Origins,
     peer::{
         Peers, Place,
@@ -63,7 +64,7 @@ async fn answer(shard: &Rc<Shard>, request: &HttpRequest, payload: web::Payload)
         .and_then(|open| open.action(request.method().as_str(), false));
     let (sid, is_poll) = match action {
         Ok(Action::Preflight) => return preflight(request),
-        Ok(Action::Open(_)) => return begin(shard, request),
+        Ok(Action::Open(_)) => return begin(shard, request).await,
         Ok(Action::Poll(sid)) => (sid, true),
         Ok(Action::Push(sid)) => (sid, false),
         Ok(Action::Upgrade(_)) => return error(OpenError::BadRequest.into()),
@@ -106,9 +107,14 @@ async fn pass(
 }
 
 /// Opens a session on this thread.
-fn begin(shard: &Rc<Shard>, request: &HttpRequest) -> HttpResponse {
+async fn begin(shard: &Rc<Shard>, request: &HttpRequest) -> HttpResponse {
     let query = request.query_string();
-    let guest = match welcome(&shard.shared, request.peer_addr(), query, request.headers()) {
+    let guest = welcome(&shard.shared, request.peer_addr(), query, request.headers());
+    let admitted = match guest {
+        Ok(guest) => gate::admit(&shard.shared, guest).await,
+        Err(refusal) => Err(refusal),
+    };
+    let guest = match admitted {
         Ok(guest) => guest,
         Err(refusal) => return error(refusal),
     };
@@ -235,5 +241,5 @@ fn error(answer: Answer) -> HttpResponse {
     if let Some(header) = answer.header() {
         response.insert_header(header);
     }
-    response.content_type("application/json").body(answer.body())
+    response.content_type("application/json").body(answer.into_body().into_owned())
 }

@@ -1,6 +1,6 @@
 //! Answers that are written to the socket by hand, since a request to upgrade never reaches the App.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::{engine::OpenError, ws::handshake::Refusal};
@@ -12,64 +12,74 @@ const RETRY_AFTER: &str = "5";
 const LINGER: Duration = Duration::from_secs(1);
 
 /// An answer that ends the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     status: u16,
     header: Option<(&'static str, &'static str)>,
     /// JSON.
-    body: &'static str,
+    body: Cow<'static, str>,
 }
 
 impl Answer {
     /// There is nothing at this path that could be upgraded to.
-    pub(crate) const NOT_FOUND: Self =
-        Self { status: 404, header: None, body: r#"{"error":{"code":"not_found"}}"# };
+    pub(crate) const NOT_FOUND: Self = Self {
+        status: 404,
+        header: None,
+        body: Cow::Borrowed(r#"{"error":{"code":"not_found"}}"#),
+    };
 
     /// Not now: the node goes away or has no room.
     pub(crate) const UNAVAILABLE: Self = Self {
         status: 503,
         header: Some(("Retry-After", RETRY_AFTER)),
-        body: r#"{"error":{"code":"overloaded"}}"#,
+        body: Cow::Borrowed(r#"{"error":{"code":"overloaded"}}"#),
     };
 }
 
 impl From<OpenError> for Answer {
     fn from(error: OpenError) -> Self {
-        Self { status: error.status(), header: None, body: error.body() }
+        Self { status: error.status(), header: None, body: error.body().into() }
     }
 }
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
-        let body = OpenError::BadRequest.body();
+        let body = OpenError::BadRequest.body().into();
         Self { status: refusal.status(), header: refusal.header(), body }
     }
 }
 
 impl Answer {
+    /// An answer with this JSON as its body.
+    pub(crate) fn new(status: u16, body: String) -> Self {
+        Self { status, header: None, body: body.into() }
+    }
+
     /// The status.
-    pub(crate) const fn status(self) -> u16 {
+    pub(crate) const fn status(&self) -> u16 {
         self.status
     }
 
     /// One more header line.
-    pub(crate) const fn header(self) -> Option<(&'static str, &'static str)> {
+    pub(crate) const fn header(&self) -> Option<(&'static str, &'static str)> {
         self.header
     }
 
     /// The body, JSON.
-    pub(crate) const fn body(self) -> &'static str {
+    pub(crate) fn into_body(self) -> Cow<'static, str> {
         self.body
     }
 
     /// The whole response.
-    fn to_text(self) -> String {
+    fn to_text(&self) -> String {
         let reason = match self.status {
             400 => "Bad Request",
+            401 => "Unauthorized",
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
             426 => "Upgrade Required",
+            429 => "Too Many Requests",
             503 => "Service Unavailable",
             _ => "Refused",
         };

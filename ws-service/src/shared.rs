@@ -19,8 +19,9 @@ use router_core::{
 use tokio::sync::watch;
 
 use crate::{
-    clock::Clock, connection::protocol::Rules, drain::Drain, hub::Hub, memory::Waiting,
-    origins::Origins, peer::Peers, proxies::TrustedProxy, unconfirmed::Unconfirmed,
+    clock::Clock, connection::protocol::Rules, drain::Drain, gate::SessionGate, hub::Hub,
+    memory::Waiting, origins::Origins, peer::Peers, proxies::TrustedProxy,
+    unconfirmed::Unconfirmed,
 };
 
 /// One service, as its threads see it.
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) incarnation: Option<Incarnation>,
     pub(crate) readiness: watch::Receiver<Readiness>,
     pub(crate) origins: Origins,
+    pub(crate) gate: Option<SessionGate>,
     pub(crate) proxies: Vec<TrustedProxy>,
     /// What is needed to pass requests to other nodes, if they are to be.
     pub(crate) peers: Option<Arc<Peers>>,

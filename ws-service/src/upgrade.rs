@@ -30,6 +30,7 @@ use wire::{
 
 use crate::{
     connection::{Connection, Guest, stream::Stream},
+    gate,
     peer::{Peers, Place, place, tunnel},
     proxies::client_address,
     respond::Answer,
@@ -166,7 +167,21 @@ where
                         ));
                     }
                 };
-                Connection::start(&self.shard, stream, &response, parts.read_buf, &sid, guest);
+                let shard = Rc::clone(&self.shard);
+                if shard.shared.gate.is_none() {
+                    Connection::start(&shard, stream, &response, parts.read_buf, &sid, guest);
+                    return Box::pin(ready(Ok(())));
+                }
+                // A task of its own, so that the HTTP service's buffers are freed.
+                actix_rt::spawn(async move {
+                    match gate::admit(&shard.shared, guest).await {
+                        Ok(guest) => {
+                            let early = parts.read_buf;
+                            Connection::start(&shard, stream, &response, early, &sid, guest);
+                        }
+                        Err(refusal) => stream.refuse(refusal).await,
+                    }
+                });
                 Box::pin(ready(Ok(())))
             }
             Err(answer) => Box::pin(async move {
@@ -278,7 +293,7 @@ pub(crate) fn welcome(
     })?;
     let texts =
         headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    Ok(Guest { permit, request: OpeningRequest::new(address, query, texts) })
+    Ok(Guest { permit, request: OpeningRequest::new(address, query, texts), admitted: None })
 }
 
 /// The client's address, as far as it can be known.

@@ -63,6 +63,11 @@ impl Socket {
         &self.info.data
     }
 
+    /// The value of this type with which the session gate let its connection in.
+    pub fn granted<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.info.locals.as_ref()?.get()
+    }
+
     /// Queues an event to it.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytestring::ByteString;
+use cookie::Cookie;
 use serde::de::DeserializeOwned;
 
 use crate::args::{Args, PayloadError};
@@ -121,6 +122,19 @@ impl Handshake {
         self.headers().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
+    /// The value of a cookie, percent-decoded. The client's own claim, like everything here: a
+    /// cookie that is worth something is signed.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let lines = self.headers().filter(|(known, _)| *known == "cookie");
+        let mut cookies = lines.flat_map(|(_, line)| Cookie::split_parse_encoded(line)).flatten();
+        cookies.find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
+    }
+
+    /// The `Origin`, which browsers alone send.
+    pub fn origin(&self) -> Option<&str> {
+        self.header("origin")
+    }
+
     /// The `auth` of its CONNECT, as a JSON text; `{}` if there was none.
     pub fn auth_json(&self) -> &str {
         self.auth.as_deref().unwrap_or("{}")
@@ -161,14 +175,21 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_there_and_the_transports_own_is_not() {
-        let headers =
-            [("host", "a:80"), ("upgrade", "websocket"), ("cookie", "x=1:2"), ("cookie", "y")];
+        let headers = [
+            ("host", "a:80"),
+            ("upgrade", "websocket"),
+            ("cookie", "x=1:2"),
+            ("cookie", "y; z=a%20b"),
+        ];
         let request = OpeningRequest::new([127, 0, 0, 1].into(), "EIO=4&room=a%20b&flag", headers);
         let handshake = Handshake::new(request, Some(r#"{"token":"t"}"#.into()));
         assert_eq!(handshake.query_value("room"), Some("a%20b"));
         assert_eq!(handshake.query_value("flag"), Some(""));
         assert_eq!(handshake.query_value("no"), None);
         assert_eq!(handshake.header("cookie"), Some("x=1:2"));
+        assert_eq!(handshake.cookie("x").as_deref(), Some("1:2"));
+        assert_eq!(handshake.cookie("z").as_deref(), Some("a b"));
+        assert_eq!((handshake.cookie("y"), handshake.origin()), (None, None));
         assert_eq!(handshake.headers().count(), 3);
         assert_eq!(handshake.auth::<serde_json::Value>().unwrap()["token"], "t");
         let printed = format!("{handshake:?}");

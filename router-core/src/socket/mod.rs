@@ -39,6 +39,7 @@ pub use selection::Selection;
 use crate::{
     address::{Address, TenantId},
     channel::ChannelName,
+    handler::DataMap,
     session::{SessionDocument, SessionId, UserId},
 };
 
@@ -58,6 +59,8 @@ pub struct SocketInfo {
     pub handshake: Handshake,
     /// What the program keeps with it.
     pub data: SocketData,
+    /// With what the session gate let its connection in, if there is one.
+    pub locals: Option<Arc<DataMap>>,
 }
 
 /// Whom a message goes to on this node.

@@ -263,6 +263,7 @@ impl TestSystem {
             user_id,
             handshake: Handshake::default(),
             data: SocketData::default(),
+            locals: None,
         });
         let attending = match &info.user_id {
             Some(user) => Some(self.channels().attend(user).await.expect("the bus confirms")),

@@ -12,6 +12,7 @@ use router_core::{
 use wire::{CloseCode, CloseReason, engine, socketio::Nsp, ws};
 
 use super::{auth::Identity, timers::Timer};
+use crate::gate::Renewed;
 
 /// One socket of a connection: counts up, so that what comes late for a socket that is gone meets
 /// no other.
@@ -31,8 +32,8 @@ pub(crate) struct Applicant {
 /// What happened to a connection.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The transport is open.
-    Opened,
+    /// The transport is open; where a session gate let it in for some time, for how long.
+    Opened { good_for: Option<Duration> },
     /// The peer sent a message.
     Message(ws::Message),
     /// The peer sent a packet by long-polling.
@@ -55,6 +56,8 @@ pub(crate) enum Input {
     LookedAgain(Result<(), ConfirmError>),
     /// The client acknowledged what nobody asked, or nobody waits for any more.
     Unasked,
+    /// Another credential was shown to the session gate's own judge.
+    Readmitted(Renewed),
     /// A handler finished an event that had this acknowledgement id.
     Finished { key: SocketKey, id: Option<u64>, result: Result<Args, RouteError> },
     /// The application, an operator or the end of a session sends a socket away.
@@ -81,6 +84,8 @@ pub(crate) enum Effect {
     Clear(Timer),
     /// Judge a credential, and say so with [`Input::Confirmed`].
     Confirm(Credential),
+    /// Show this to the session gate's own judge, and say so with [`Input::Readmitted`].
+    Readmit(Args),
     /// See whether this session still lives, and say so with [`Input::LookedAgain`].
     LookAgain(Identity),
     /// A credential was not good, or could not be judged: the failure's code, for the hooks.

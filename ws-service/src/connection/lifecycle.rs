@@ -20,6 +20,7 @@ use super::{
     link::{Link, Notice},
 };
 use crate::{
+    gate::Admitted,
     shard::{
         Shard,
         table::{Entry, LocalSocket},
@@ -31,10 +32,14 @@ use crate::{
 pub(super) fn info(
     shared: &Shared,
     request: &Arc<OpeningRequest>,
+    admitted: Option<&Admitted>,
     applicant: Applicant,
 ) -> Arc<SocketInfo> {
     let Applicant { nsp, tid, identity, auth } = applicant;
-    let (sid, user_id) = identity.map(|known| (known.sid, known.user_id)).unzip();
+    let (sid, user_id) = match identity {
+        Some(known) => (Some(known.sid), Some(known.user_id)),
+        None => admitted.map_or((None, None), |it| (it.session.clone(), it.user.clone())),
+    };
     Arc::new(SocketInfo {
         address: shared.rules.node.tenant(tid),
         nsp: nsp.as_str().into(),
@@ -42,6 +47,7 @@ pub(super) fn info(
         user_id,
         handshake: Handshake::new(Arc::clone(request), auth),
         data: SocketData::default(),
+        locals: admitted.map(|admitted| Arc::clone(&admitted.locals)),
     })
 }
 

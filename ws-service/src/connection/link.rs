@@ -32,6 +32,7 @@ use super::{
 use crate::{
     bounds::Bounds,
     clock::Moment,
+    gate::Renewed,
     shard::{message::Body, wheel::ConnectionKey},
 };
 
@@ -49,6 +50,8 @@ pub(crate) enum Notice {
     Candidate(Box<Candidate>),
     /// A credential was judged; where it was good, the node listens to what is for the user.
     Confirmed(Result<(Box<Confirmed>, Box<Wanted>), ConfirmError>),
+    /// Another credential was shown to the session gate's own judge.
+    Readmitted(Renewed),
     /// Whether the session of a confirmed connection still lives.
     LookedAgain(Result<(), ConfirmError>),
     /// The nsp's guards let a socket in, or not.

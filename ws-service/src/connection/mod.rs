@@ -35,6 +35,7 @@ use std::{
 use actix::{Actor, ActorFuture, AsyncContext};
 use bytes::{Bytes, BytesMut};
 use router_core::{
+    Args,
     bus::Wanted,
     session::{ConfirmError, Confirmed, Credential, SessionError},
     socket::{DisconnectReason, OpeningRequest, SocketInfo},
@@ -54,6 +55,7 @@ use self::{
 };
 use crate::{
     clock::{Moment, millis},
+    gate::{self, Admitted},
     shard::Shard,
     shared::{Open, Shared},
     sid::Sid,
@@ -79,6 +81,8 @@ pub(crate) struct Connection {
     attending: Option<Box<Wanted>>,
     /// Until the first socket is admitted.
     permit: Option<Permit>,
+    /// As what the session gate let it in.
+    admitted: Option<Rc<Admitted>>,
     /// The request that opened it.
     request: Arc<OpeningRequest>,
     ending: Ending,
@@ -108,6 +112,8 @@ enum Ending {
 pub(crate) struct Guest {
     pub(crate) permit: Permit,
     pub(crate) request: Arc<OpeningRequest>,
+    /// As what the session gate let it in, if there is one.
+    pub(crate) admitted: Option<Rc<Admitted>>,
 }
 
 impl Connection {
@@ -129,7 +135,7 @@ impl Connection {
     }
 
     fn new(shard: &Rc<Shard>, stream: Stream, early: BytesMut, guest: Guest) -> Self {
-        let Guest { permit, request } = guest;
+        let Guest { permit, request, admitted } = guest;
         let shared = &shard.shared;
         Self {
             shard: Rc::clone(shard),
@@ -141,6 +147,7 @@ impl Connection {
             attending: None,
             // A bare session is never confirmed, so it waits for nothing.
             permit: shared.rules.raw.is_none().then_some(permit),
+            admitted,
             request,
             ending: Ending::No,
             sid: None,
@@ -222,6 +229,7 @@ impl Connection {
                 self.step(Input::Confirmed(Ok(confirmed)));
             }
             Notice::Confirmed(Err(error)) => self.step(Input::Confirmed(Err(error))),
+            Notice::Readmitted(renewed) => self.step(Input::Readmitted(renewed)),
             Notice::LookedAgain(outcome) => self.step(Input::LookedAgain(outcome)),
             Notice::Guarded { key, outcome } => self.step(Input::Guarded { key, outcome }),
             Notice::Finished { key, route, id, result } => self.finished(key, route, id, result),
@@ -308,17 +316,18 @@ impl Connection {
             }
             Effect::Clear(timer) => self.link.timers.borrow_mut().clear(timer),
             Effect::Confirm(credential) => self.confirm(credential),
+            Effect::Readmit(args) => self.readmit(args),
             Effect::LookAgain(identity) => self.look_again(identity),
             Effect::NotConfirmed(code) => {
                 shared.services.metrics.confirmation(code);
                 lifecycle::not_confirmed(shared, code);
             }
             Effect::Guard { key, applicant } => {
-                let info = lifecycle::info(shared, &self.request, applicant);
+                let info = self.info(applicant);
                 self.guard(key, info);
             }
             Effect::Admit { key, applicant } => {
-                let info = lifecycle::info(shared, &self.request, applicant);
+                let info = self.info(applicant);
                 self.admit(key, info);
             }
             Effect::Enter { key, info } => self.admit(key, info),
@@ -334,6 +343,10 @@ impl Connection {
             Effect::Close { code, reason, answer } => self.say_close(code, &reason, answer),
             Effect::Abort(code) => count_close(shared, code),
         }
+    }
+
+    fn info(&self, applicant: effect::Applicant) -> Arc<SocketInfo> {
+        lifecycle::info(&self.shard.shared, &self.request, self.admitted.as_deref(), applicant)
     }
 
     fn admit(&mut self, key: effect::SocketKey, info: Arc<SocketInfo>) {
@@ -367,12 +380,23 @@ impl Connection {
 
     fn confirm(&self, credential: Credential) {
         let (shared, link) = (Arc::clone(&self.shard.shared), Rc::clone(&self.link));
+        let admitted = self.admitted.clone();
         actix_rt::spawn(async move {
-            let result = confirmed(&shared, &credential).await;
+            let result = confirmed(&shared, admitted.as_deref(), &credential).await;
             if let Err(ConfirmError::Unavailable(error)) = &result {
                 tracing::warn!(%error, "a credential could not be judged");
             }
             link.notify(Notice::Confirmed(result));
+        });
+    }
+
+    /// Asks the session gate's own judge about another credential.
+    fn readmit(&self, args: Args) {
+        let (shared, link) = (Arc::clone(&self.shard.shared), Rc::clone(&self.link));
+        let request = Arc::clone(&self.request);
+        actix_rt::spawn(async move {
+            let renewed = gate::renew(&shared, &request, args).await;
+            link.notify(Notice::Readmitted(renewed));
         });
     }
 
@@ -413,9 +437,15 @@ impl Connection {
 /// that it is confirmed.
 async fn confirmed(
     shared: &Shared,
+    admitted: Option<&Admitted>,
     credential: &Credential,
 ) -> Result<(Box<Confirmed>, Box<Wanted>), ConfirmError> {
     let confirmed = shared.confirmer.confirm(credential).await?;
+    let user = admitted.and_then(|admitted| admitted.user.as_ref());
+    if user.is_some_and(|user| *user != confirmed.user_id) {
+        // The gate let in somebody else.
+        return Err(ConfirmError::Refused);
+    }
     let attending = shared.services.channels.attend(&confirmed.user_id).await;
     let attending = attending.map_err(SessionError::from)?;
     Ok((Box::new(confirmed), Box::new(attending)))
@@ -442,7 +472,8 @@ impl Actor for Connection {
     type Context = actix::Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.step(Input::Opened);
+        let good_for = self.admitted.as_ref().and_then(|admitted| admitted.good_for);
+        self.step(Input::Opened { good_for });
         self.decode();
         ctx.spawn(Drive);
     }

@@ -258,6 +258,7 @@ pub(super) mod tests {
             user_id: UserId::new("7"),
             handshake: Handshake::default(),
             data: SocketData::default(),
+            locals: None,
         };
         LocalSocket::new(Arc::new(info), Rc::new(Link::new(1, Stream::Gone)), 1)
     }

@@ -80,7 +80,7 @@ impl Client {
         Self::opened(stream, &request(PATH, more)).await
     }
 
-    async fn opened(mut stream: TcpStream, request: &str) -> Self {
+    pub(crate) async fn opened(mut stream: TcpStream, request: &str) -> Self {
         let (head, buffer) = exchange(&mut stream, request.as_bytes()).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");

@@ -18,6 +18,7 @@ mod client;
 mod confirm;
 mod drain;
 mod events;
+mod gate;
 mod guards;
 mod http;
 mod http_client;

@@ -58,6 +58,8 @@ pub(crate) struct Protocol {
     awaiting: bool,
     confirmation: Confirmation,
     validity: Validity,
+    /// Whether it is the session gate's admission that runs out.
+    by_gate: bool,
     members: Vec<Member>,
     /// How fast sockets may be connected: each costs the session's store a write.
     connects: Bucket,
@@ -150,6 +152,7 @@ impl Protocol {
             awaiting: false,
             confirmation: Confirmation::None,
             validity: Validity::default(),
+            by_gate: false,
             members: Vec::new(),
             connects: Bucket::default(),
             frames: Bucket::default(),
@@ -175,7 +178,9 @@ impl Protocol {
             return;
         }
         match input {
-            Input::Opened => {
+            Input::Opened { good_for } => {
+                self.by_gate = good_for.is_some();
+                self.keep_valid(rules, now, good_for, out);
                 out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_interval));
                 // A bare session has nobody to be confirmed.
                 if rules.raw.is_none() {
@@ -198,7 +203,9 @@ impl Protocol {
                 self.renewed(rules, now, result, out);
             }
             Input::Confirmed(Ok(confirmed)) => {
-                self.keep_valid(rules, now, confirmed.good_for, out);
+                if !self.by_gate {
+                    self.keep_valid(rules, now, confirmed.good_for, out);
+                }
                 let identity = Identity { sid: confirmed.sid, user_id: confirmed.user_id };
                 self.admit_waiting(rules, &identity, Some(&confirmed.resume), out);
                 self.confirmation = Confirmation::Done(identity);
@@ -207,6 +214,7 @@ impl Protocol {
                 self.confirmation = Confirmation::None;
                 self.unconfirmed(Failure::of(&error), out);
             }
+            Input::Readmitted(renewed) => self.readmitted(rules, now, renewed, out),
             Input::LookedAgain(outcome) => self.looked_again(rules, outcome, out),
             Input::Unasked => self.meter(rules, now, out),
             Input::Guarded { key, outcome } => self.guarded(rules, key, outcome, out),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use router_core::{
-    session::{ConfirmError, Confirmed, Credential},
+    Args,
+    session::{ConfirmError, Confirmed},
     socket::DisconnectReason,
 };
 use wire::socketio::Outgoing;
@@ -16,6 +17,7 @@ use crate::{
         effect::Effect,
         timers::Timer,
     },
+    gate::Renewed,
     nsps::Auth,
 };
 
@@ -96,11 +98,40 @@ impl Protocol {
     }
 
     /// The client showed another credential.
-    pub(super) fn renew(&mut self, credential: Credential, out: &mut Out) {
+    pub(super) fn renew(&mut self, args: Args, out: &mut Out) {
         if let Validity::Asked { until } = self.validity {
             self.validity = Validity::Judged { until };
-            out.push(Effect::Confirm(credential));
+            out.push(if self.by_gate {
+                Effect::Readmit(args)
+            } else {
+                Effect::Confirm(auth::answered(args.json()))
+            });
         }
+    }
+
+    /// The session gate's own judge looked at the other credential.
+    pub(super) fn readmitted(
+        &mut self,
+        rules: &Rules,
+        now: Moment,
+        renewed: Renewed,
+        out: &mut Out,
+    ) {
+        let Validity::Judged { until } = self.validity else { return };
+        match renewed {
+            Renewed::For(good_for) => {
+                out.push(Effect::Clear(Timer::Renewal));
+                self.keep_valid(rules, now, Some(good_for), out);
+            }
+            Renewed::Unknown => self.ask_once_more(now, until, out),
+            Renewed::Refused => self.expire(rules, out),
+        }
+    }
+
+    /// Nobody could tell; the client is asked once more while there is time.
+    fn ask_once_more(&mut self, now: Moment, until: Moment, out: &mut Out) {
+        self.validity = Validity::Asked { until };
+        out.push(Effect::Set(Timer::Renewal, until.since(now).min(AGAIN)));
     }
 
     /// The other credential was judged.
@@ -130,9 +161,7 @@ impl Protocol {
                 self.keep_valid(rules, now, confirmed.good_for, out);
             }
             Err(ConfirmError::Unavailable(_)) => {
-                // Nobody could tell; the client is asked once more while there is time.
-                self.validity = Validity::Asked { until };
-                out.push(Effect::Set(Timer::Renewal, until.since(now).min(AGAIN)));
+                self.ask_once_more(now, until, out);
             }
             // A socket does not change hands.
             Ok(_) | Err(_) => self.expire(rules, out),
@@ -149,11 +178,14 @@ impl Protocol {
         self.close(failure.close, failure.code, DisconnectReason::Refused(failure.code), out);
     }
 
-    /// The admitted sockets that the confirmation serves.
+    /// The admitted sockets that the confirmation serves; all, where a session gate let them in.
     fn served<'a>(&'a self, rules: &'a Rules) -> impl Iterator<Item = &'a Member> {
-        let is_served = |member: &&Member| {
-            let admission = rules.nsps.admission(&member.nsp);
-            member.stage.is_admitted() && admission.is_some_and(|it| it.auth == Auth::SessionSync)
+        let is_served = move |member: &&Member| {
+            let is_confirmed = || {
+                let admission = rules.nsps.admission(&member.nsp);
+                admission.is_some_and(|it| it.auth == Auth::SessionSync)
+            };
+            member.stage.is_admitted() && (self.by_gate || is_confirmed())
         };
         self.members.iter().filter(is_served)
     }

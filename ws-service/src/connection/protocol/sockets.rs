@@ -168,7 +168,7 @@ impl Protocol {
                 return;
             }
             Stage::Admitted(_) if self.validity.is_asked() => {
-                self.renew(auth::answered(args.json()), out);
+                self.renew(args, out);
                 return;
             }
             _ => return self.meter(rules, now, out),

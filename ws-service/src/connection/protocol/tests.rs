@@ -57,7 +57,10 @@ impl Script {
         };
         let protocol = Protocol::new(&rules);
         let mut script = Self { rules, protocol, now: Moment(1) };
-        assert_eq!(script.input(Input::Opened), ["set Heartbeat 25s", "set Confirm 5s"]);
+        assert_eq!(
+            script.input(Input::Opened { good_for: None }),
+            ["set Heartbeat 25s", "set Confirm 5s"]
+        );
         script
     }
 
@@ -95,6 +98,7 @@ fn say(effect: &Effect) -> String {
         Effect::Clear(timer) => format!("clear {timer:?}"),
         Effect::Confirm(Credential::Token(token)) => format!("confirm token {token:?}"),
         Effect::Confirm(Credential::Resume(resume)) => format!("confirm resume {resume:?}"),
+        Effect::Readmit(args) => format!("readmit {}", args.json()),
         Effect::NotConfirmed(code) => format!("not confirmed: {code}"),
         Effect::LookAgain(identity) => format!("look again {}", identity.user_id.as_str()),
         Effect::Admit { key, applicant } | Effect::Guard { key, applicant } => {
@@ -191,6 +195,7 @@ fn guards_are_asked_after_the_confirmation_and_before_the_connect_is_answered() 
             user_id: None,
             handshake: Handshake::default(),
             data: SocketData::default(),
+            locals: None,
         }))
     };
     let expected = [

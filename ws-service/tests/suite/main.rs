@@ -1,5 +1,5 @@
-//! The service from outside: real sockets on loopback, the memory backend, several nodes in one
-//! process. Whatever is done to one socket, a neighbour must not notice.
+//! The service from outside, under its own listener: real sockets on loopback, the memory backend,
+//! several nodes in one process. Whatever is done to one socket, a neighbour must not notice.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ mod confirm;
 mod drain;
 mod events;
 mod guards;
+mod host;
 mod http;
 mod http_client;
 mod msgpack;
@@ -29,3 +30,6 @@ mod support;
 mod tls;
 mod upgrade;
 mod upkeep;
+
+/// Whether the services of these tests are mounted in an App, or have their own listener.
+const MOUNTED: bool = false;

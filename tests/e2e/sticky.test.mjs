@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
+import { HOST } from '../lib/conformance.mjs';
 import { startNginx } from '../lib/nginx.mjs';
 import { freePorts } from '../lib/ports.mjs';
 import { bin, start } from '../lib/process.mjs';
@@ -31,7 +32,7 @@ after(async () => {
 });
 
 async function startNode(nid) {
-  const args = ['--nid', `${nid}`, '--port', `${ports[nid]}`, '--engine-port', '0'];
+  const args = ['--host', HOST, '--nid', `${nid}`, '--port', `${ports[nid]}`, '--engine-port', '0'];
   // Times as in production, so that two hundred clients on a small machine are not too slow.
   const times = ['--ping-interval-ms', '2000', '--ping-timeout-ms', '20000'];
   const patience = ['--connect-timeout-ms', '45000', '--bus', redis.url];

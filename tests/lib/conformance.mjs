@@ -7,6 +7,9 @@ import { until, within } from './until.mjs';
 /** How long an event may take. */
 const EVENT_MS = 10_000;
 
+/** What holds the sockets of the programs that are started here: "standalone" or "actix-web". */
+export const HOST = process.env.CONFORMANCE_HOST ?? 'standalone';
+
 /**
  * Starts the program with pings as real clients know them, unless `args` say otherwise.
  *
@@ -16,7 +19,7 @@ export async function startConformance({ args = [] } = {}) {
   const [port, enginePort] = await freePorts(2);
   const ports = ['--port', `${port}`, '--engine-port', `${enginePort}`];
   const pings = ['--ping-interval-ms', '300', '--ping-timeout-ms', '5000'];
-  const program = start(bin('conformance'), [...ports, ...pings, ...args], { name: 'conformance' });
+  const program = start(bin('conformance'), ['--host', HOST, ...ports, ...pings, ...args], { name: 'conformance' });
   await until('it is ready', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok);
   return { program, port, enginePort, url: `http://127.0.0.1:${port}`, stop: () => program.stop() };
 }

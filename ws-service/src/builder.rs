@@ -104,6 +104,10 @@ pub enum BuildError {
     /// [`Builder::peers`] and [`Builder::tls`]: the other nodes would have to speak TLS to this one.
     #[error("a node that ends TLS itself cannot be passed requests by others; let a proxy end it")]
     PeersOverTls,
+    /// A method of the builder, by this name, that says something about the listener: a mounted
+    /// service has none.
+    #[error("{0} is the server's to say where a service is mounted")]
+    NotMounted(&'static str),
     /// The node's inbox was taken by somebody else, so that no observer would ever hear anything.
     #[error("the inbox of the node was taken already")]
     NoInbox,
@@ -302,12 +306,31 @@ impl Builder {
     ///
     /// # Errors
     /// [`BuildError`] names what does not fit.
-    pub fn build(self) -> Result<WsService, BuildError> {
-        let socket = self.socket.ok_or(BuildError::NoListener)?;
+    pub fn build(mut self) -> Result<WsService, BuildError> {
+        let socket = self.socket.take().ok_or(BuildError::NoListener)?;
         let address = socket.local_addr().map_err(BuildError::Listener)?;
         if self.peers.is_some() && self.tls.is_some() {
             return Err(BuildError::PeersOverTls);
         }
+        let (tls, http) = (self.tls.take(), std::mem::take(&mut self.http));
+        let listener = Listener { socket, workers: self.workers, tls, http };
+        let (node, shared) = self.assemble()?;
+        Ok(WsService::new(node, shared, listener, address))
+    }
+
+    /// What was said that only a listener can do, by the method's name.
+    pub(crate) fn of_the_listener(&self) -> Option<&'static str> {
+        let said = [
+            ("listen", self.socket.is_some()),
+            ("tls", self.tls.is_some()),
+            ("workers", self.workers.is_some()),
+            ("http", !self.http.is_empty()),
+        ];
+        said.into_iter().find_map(|(name, said)| said.then_some(name))
+    }
+
+    /// All but the way in which sockets come.
+    pub(crate) fn assemble(self) -> Result<(Node, Arc<Shared>), BuildError> {
         let limits = self.limits.unwrap_or_else(|| Arc::clone(self.node.limits()));
         let (mut nsps, names) = nsps(self.nsps)?;
         let mut routes = self.routes;
@@ -360,8 +383,7 @@ impl Builder {
             inbox: Mutex::new(Some(inbox)),
             deaf: AtomicBool::new(false),
         });
-        let listener = Listener { socket, workers: self.workers, tls: self.tls, http: self.http };
-        Ok(WsService::new(self.node, shared, listener, address))
+        Ok((self.node, shared))
     }
 }
 

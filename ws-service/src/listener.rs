@@ -11,13 +11,14 @@ use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactory, map_config};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{
-    App, HttpResponse,
+    App,
     dev::{AppConfig, ServiceRequest, ServiceResponse},
     web::{self, ServiceConfig},
 };
 
 use crate::{
-    patience, peer::forward::Forwarder, polling, shard::Shard, shared::Shared, upgrade::Upgrade,
+    health, patience, peer::forward::Forwarder, polling, shard::Shard, shared::Shared,
+    upgrade::Upgrade,
 };
 
 /// Connections that the kernel keeps until they are accepted.
@@ -110,7 +111,7 @@ fn secure(
 }
 
 /// Begins a thread: its shard, and on the first one the observers.
-fn begin(shared: &Arc<Shared>) -> Rc<Shard> {
+pub(crate) fn begin(shared: &Arc<Shared>) -> Rc<Shard> {
     let shard = Shard::start(shared);
     shared.observe_here();
     shard
@@ -129,39 +130,20 @@ fn app(
         InitError = (),
     >,
 > {
-    let path = shard.shared.path.clone();
+    let shared = Arc::clone(&shard.shared);
+    let path = shared.path.clone();
     App::new()
-        .app_data(web::Data::from(Arc::clone(&shard.shared)))
+        .app_data(web::Data::from(Arc::clone(&shared)))
         .app_data(shard)
         .app_data(Forwarder::new())
         // First, so that a program may put a page of its own at `/`.
         .configure(|cfg| http.iter().for_each(|configure| configure(cfg)))
         .route("/", web::get().to(banner))
-        .route("/healthz", web::get().to(healthz))
-        .route("/readyz", web::get().to(readyz))
+        .configure(|cfg| health::configure(cfg, &shared))
         .route(&path, web::route().to(polling::serve))
         .route(&format!("{path}/"), web::route().to(polling::serve))
 }
 
 async fn banner(shared: web::Data<Shared>) -> String {
     format!("Whisk {}\n", shared.rules.node)
-}
-
-/// The process lives.
-async fn healthz() -> &'static str {
-    "ok\n"
-}
-
-/// Messages reach this node, and new sockets are welcome.
-async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
-    let readiness = *shared.readiness.borrow();
-    let body = serde_json::json!({
-        "ready": shared.is_ready(),
-        "lease": readiness.lease,
-        "bus": readiness.bus,
-        "draining": shared.drain.is_draining(),
-    });
-    let mut response =
-        if shared.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.json(body)
 }

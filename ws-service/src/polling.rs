@@ -235,7 +235,8 @@ fn text(body: impl Into<Bytes>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=UTF-8").body(body.into())
 }
 
-fn error(answer: Answer) -> HttpResponse {
+/// An answer of the sockets' path.
+pub(crate) fn error(answer: Answer) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = HttpResponse::build(status);
     if let Some(header) = answer.header() {

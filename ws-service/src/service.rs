@@ -6,16 +6,12 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::{Arc, PoisonError},
-    time::Duration,
 };
 
 use router_core::{handler::Services, node::Node, session::Confirmer, socket::SocketHub};
 use tokio::sync::Notify;
 
 use crate::{builder::Builder, listener::Listener, shared::Shared};
-
-/// How long the drain may go on after its window, for close frames that are on their way.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// A ws-service: it holds sockets. Several may run in one process, each with a node of its own.
 ///
@@ -135,18 +131,8 @@ impl WsService {
             () = handle.stop.notified() => {}
         }
 
-        tracing::info!(node = %shared.rules.node, sockets = handle.hub().count(), "draining");
-        shared.drain.begin(shared.clock.now());
-        let drained = async {
-            shared.hub.drain().await;
-            shared.drain.emptied().await;
-        };
-        let most = shared.drain.window() + GRACE;
         let mut stopped = pin!(async {
-            if tokio::time::timeout(most, drained).await.is_err() {
-                let left = shared.drain.left();
-                tracing::warn!(left, "connections and handlers are cut at the end of the drain");
-            }
+            shared.go_away().await;
             control.stop(false).await;
         });
         let outcome = tokio::select! {

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use router_core::{
@@ -15,6 +16,7 @@ use router_core::{
     observer::{Inbox, ObserverSet},
     route::Router,
     session::Confirmer,
+    socket::SocketHub as _,
 };
 use tokio::sync::watch;
 
@@ -23,6 +25,9 @@ use crate::{
     memory::Waiting, origins::Origins, peer::Peers, proxies::TrustedProxy,
     unconfirmed::Unconfirmed,
 };
+
+/// How long the drain may go on after its window, for close frames that are on their way.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// One service, as its threads see it.
 pub(crate) struct Shared {
@@ -68,6 +73,21 @@ impl Shared {
         !self.drain.is_draining()
             && !self.deaf.load(Ordering::Acquire)
             && self.readiness.borrow().is_ready()
+    }
+
+    /// Sends all sockets away, and waits until they are gone, or for the end of the drain.
+    pub(crate) async fn go_away(&self) {
+        tracing::info!(node = %self.rules.node, sockets = self.hub.count(), "draining");
+        self.drain.begin(self.clock.now());
+        let drained = async {
+            self.hub.drain().await;
+            self.drain.emptied().await;
+        };
+        let most = self.drain.window() + GRACE;
+        if tokio::time::timeout(most, drained).await.is_err() {
+            let left = self.drain.left();
+            tracing::warn!(left, "connections and handlers are cut at the end of the drain");
+        }
     }
 
     /// Runs the observers on this thread, if no other does. Their futures need not be `Send`.

@@ -17,7 +17,9 @@ use std::{
 };
 
 use actix_codec::{Framed, FramedParts};
-use actix_http::{HttpMessage as _, Request, Response, body::BoxBody, h1, header::HeaderMap};
+use actix_http::{
+    HttpMessage as _, Method, Request, Response, Uri, Version, body::BoxBody, h1, header::HeaderMap,
+};
 use actix_service::{Service, ServiceFactory};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
@@ -25,7 +27,7 @@ use router_core::socket::OpeningRequest;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use wire::{
     engine::{OpenError, OpenRequest},
-    ws::handshake::UpgradeRequest,
+    ws::handshake::{Accept, UpgradeRequest},
 };
 
 use crate::{
@@ -134,8 +136,9 @@ where
         request: Request,
         parts: FramedParts<Io, h1::Codec>,
     ) -> LocalBoxFuture<'static, Result<(), Never>> {
-        match judge(&self.shard, &request) {
-            Ok((response, to)) => {
+        match self.judge(&request) {
+            Ok((accept, to)) => {
+                let response = accept.response();
                 let stream: Stream = parts.io.into();
                 stream.be_patient();
                 if let Err(error) = stream.set_nodelay() {
@@ -158,13 +161,11 @@ where
                         return Box::pin(ready(Ok(())));
                     }
                     To::Session(sid) => {
-                        return Box::pin(join(
-                            Rc::clone(&self.shard),
-                            sid,
-                            stream,
-                            response,
-                            parts.read_buf,
-                        ));
+                        let shard = Rc::clone(&self.shard);
+                        return Box::pin(async move {
+                            join(shard, sid, stream, response, parts.read_buf).await;
+                            Ok(())
+                        });
                     }
                 };
                 let shard = Rc::clone(&self.shard);
@@ -192,25 +193,55 @@ where
     }
 }
 
+impl<Io> Upgrade<Io> {
+    /// Every request to upgrade comes here, whatever its path.
+    fn judge(&self, request: &Request) -> Result<(Accept, To), Answer> {
+        if request.path().trim_end_matches('/') != self.shard.shared.path {
+            return Err(Answer::NOT_FOUND);
+        }
+        judge(&self.shard, asked(request))
+    }
+}
+
+/// What the HTTP service read.
+pub(crate) fn asked(request: &Request) -> Asked<'_> {
+    Asked {
+        method: request.method(),
+        uri: request.uri(),
+        version: request.version(),
+        headers: request.headers(),
+        peer: request.peer_addr(),
+    }
+}
+
 /// Whether more of the request is to come, which would be taken for frames (RFC 9112 section 6).
 fn has_body(headers: &HeaderMap) -> bool {
     let length = headers.get_all("content-length").any(|length| length.as_bytes() != b"0");
     length || headers.contains_key("transfer-encoding")
 }
 
-/// Decides about a request. The order is the reference server's where it has one; the origin comes
-/// before anything that costs memory.
-fn judge(shard: &Shard, request: &Request) -> Result<(Bytes, To), Answer> {
+/// A request to upgrade, whoever read it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) version: Version,
+    pub(crate) headers: &'a HeaderMap,
+    /// Where the TCP connection comes from.
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+/// Decides about a request at the sockets' path. The order is the reference server's where it has
+/// one; the origin comes before anything that costs memory.
+pub(crate) fn judge(shard: &Shard, asked: Asked<'_>) -> Result<(Accept, To), Answer> {
     let shared = &*shard.shared;
-    let headers = request.headers();
-    if request.path().trim_end_matches('/') != shared.path {
-        return Err(Answer::NOT_FOUND);
-    }
-    let open = OpenRequest::parse(request.uri().query().unwrap_or_default())?;
+    let Asked { method, uri, version, headers, peer } = asked;
+    let query = uri.query().unwrap_or_default();
+    let open = OpenRequest::parse(query)?;
     let upgrade = joined(headers, "upgrade");
     let accept = UpgradeRequest {
-        method: request.method().as_str(),
-        http_version: version(request),
+        method: method.as_str(),
+        http_version: numbers(version),
         upgrade: upgrade.as_deref(),
         connection: joined(headers, "connection").as_deref(),
         key: joined(headers, "sec-websocket-key").as_deref(),
@@ -220,28 +251,26 @@ fn judge(shard: &Shard, request: &Request) -> Result<(Bytes, To), Answer> {
     if has_body(headers) {
         return Err(OpenError::BadRequest.into());
     }
-    open.check(request.method().as_str(), true)?;
+    open.check(method.as_str(), true)?;
     if !shared.origins.admit(joined(headers, "origin").as_deref()) {
         return Err(OpenError::Forbidden.into());
     }
     let to = match open.sid {
-        Some(sid) => match place(shared, sid, request.method(), request.uri(), headers)? {
+        Some(sid) => match place(shared, sid, method, uri, headers)? {
             Place::Here(sid) => To::Session(sid),
-            Place::There(sid, peers) => {
-                To::Elsewhere(sid, address(shared, request.peer_addr(), headers), peers)
-            }
+            Place::There(sid, peers) => To::Elsewhere(sid, address(shared, peer, headers), peers),
         },
         None => {
             let sid = shard.new_sid().ok_or(Answer::UNAVAILABLE)?;
-            let query = request.uri().query().unwrap_or_default();
-            To::New(sid, welcome(shared, request.peer_addr(), query, headers)?)
+            To::New(sid, welcome(shared, peer, query, headers)?)
         }
     };
-    Ok((accept.response(), to))
+    Ok((accept, to))
 }
 
 /// The session that a WebSocket is for.
-enum To {
+#[derive(Debug)]
+pub(crate) enum To {
     /// Its own.
     New(Sid, Guest),
     /// One that polls until now.
@@ -251,13 +280,13 @@ enum To {
 }
 
 /// Hands a WebSocket to the session that may move to it.
-async fn join(
+pub(crate) async fn join(
     shard: Rc<Shard>,
     sid: Sid,
     stream: Stream,
     response: Bytes,
     early: BytesMut,
-) -> Result<(), Never> {
+) {
     match stream.depart() {
         Ok(stream) => {
             let upgrade = message::Request::Upgrade { stream, response, early };
@@ -269,7 +298,6 @@ async fn join(
         }
         Err(error) => tracing::debug!(%error, "a socket cannot leave its thread"),
     }
-    Ok(())
 }
 
 /// Whether there is room for a new session: its place among the unconfirmed, and with what it came.
@@ -317,11 +345,11 @@ pub(crate) fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, s
     Some(all)
 }
 
-fn version(request: &Request) -> (u8, u8) {
-    match request.version() {
-        actix_http::Version::HTTP_09 => (0, 9),
-        actix_http::Version::HTTP_10 => (1, 0),
-        actix_http::Version::HTTP_11 => (1, 1),
+fn numbers(version: Version) -> (u8, u8) {
+    match version {
+        Version::HTTP_09 => (0, 9),
+        Version::HTTP_10 => (1, 0),
+        Version::HTTP_11 => (1, 1),
         _ => (2, 0),
     }
 }

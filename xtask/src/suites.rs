@@ -23,6 +23,8 @@ use crate::run::{Progress, Step, root};
 const PORT: u16 = 3000;
 /// Any other port, for what a suite does not speak to.
 const OTHER_PORT: u16 = 3001;
+/// What the program's sockets may be held by.
+const HOSTS: [&str; 2] = ["standalone", "actix-web"];
 /// How long the program may take to listen.
 const START: Duration = Duration::from_secs(20);
 /// How long a suite may take: one that hangs is a failure.
@@ -40,6 +42,9 @@ pub(crate) struct Suites {
     /// A copy of docs/engine.io-protocol/v4-test-suite of the same.
     #[arg(long, value_name = "DIR")]
     eio: Option<PathBuf>,
+    /// What holds the sockets: `standalone` or `actix-web`. By default each in turn.
+    #[arg(long, value_parser = HOSTS)]
+    host: Option<String>,
     /// How often each suite is run.
     #[arg(long, default_value_t = 1)]
     times: u32,
@@ -61,7 +66,7 @@ pub(crate) fn command(suites: &Suites) -> Result<()> {
 fn run_all(
     suites: &Suites,
     progress: &mut Progress,
-    counts: &mut Vec<(&'static str, Counts)>,
+    counts: &mut Vec<(String, Counts)>,
 ) -> Result<()> {
     let program = match &suites.program {
         Some(program) => program.clone(),
@@ -72,17 +77,21 @@ fn run_all(
     };
     let asked =
         [("socket.io", &suites.sio, [PORT, 0]), ("engine.io", &suites.eio, [OTHER_PORT, PORT])];
-    for (name, folder, ports) in asked {
-        let Some(folder) = folder else { continue };
-        progress.task(name, &repeat(name, folder), || {
-            install(folder)?;
-            for _ in 0..suites.times {
-                let counted = suite(&program, ports, folder)?;
-                counts.push((name, counted));
-                ensure!(counted.failing == 0 && counted.passing > 0, "{name}: {counted}");
-            }
-            Ok(())
-        })?;
+    let hosts = HOSTS.iter().filter(|host| suites.host.as_deref().is_none_or(|it| it == **host));
+    for host in hosts {
+        for (suite, folder, ports) in &asked {
+            let Some(folder) = folder else { continue };
+            let name = format!("{suite} on {host}");
+            progress.task(suite, &repeat(suite, folder, host), || {
+                install(folder)?;
+                for _ in 0..suites.times {
+                    let counted = run_suite(&program, host, *ports, folder)?;
+                    counts.push((name.clone(), counted));
+                    ensure!(counted.failing == 0 && counted.passing > 0, "{name}: {counted}");
+                }
+                Ok(())
+            })?;
+        }
     }
     Ok(())
 }
@@ -92,9 +101,9 @@ fn build() -> Step {
         .program("cargo", ["build", "--release", "-p", "conformance"])
 }
 
-fn repeat(name: &str, folder: &Path) -> String {
-    let flag = if name == "socket.io" { "--sio" } else { "--eio" };
-    format!("cargo xtask suites {flag} {}", folder.display())
+fn repeat(suite: &str, folder: &Path, host: &str) -> String {
+    let flag = if suite == "socket.io" { "--sio" } else { "--eio" };
+    format!("cargo xtask suites {flag} {} --host {host}", folder.display())
 }
 
 /// The suite's own npm packages.
@@ -114,8 +123,13 @@ fn install(folder: &Path) -> Result<()> {
 }
 
 /// Runs one suite against a fresh program.
-fn suite(program: &Path, [port, engine]: [u16; 2], folder: &Path) -> Result<Counts> {
-    let server = Server::start(program, port, engine)?;
+fn run_suite(
+    program: &Path,
+    host: &str,
+    [port, engine]: [u16; 2],
+    folder: &Path,
+) -> Result<Counts> {
+    let server = Server::start(program, host, port, engine)?;
     let output = npm_test(folder)?;
     drop(server);
     println!("{output}");
@@ -155,13 +169,14 @@ fn npm_test(folder: &Path) -> Result<String> {
 struct Server(Child);
 
 impl Server {
-    fn start(program: &Path, port: u16, engine: u16) -> Result<Self> {
+    fn start(program: &Path, host: &str, port: u16, engine: u16) -> Result<Self> {
         for port in [port, engine].into_iter().filter(|port| *port != 0) {
             // Whoever listens there already would be what is tested.
             TcpListener::bind(("127.0.0.1", port))
                 .with_context(|| format!("port {port} is taken; the suites need it"))?;
         }
         let child = Command::new(program)
+            .args(["--host", host])
             .args(["--port", &port.to_string(), "--engine-port", &engine.to_string()])
             .args(["--ping-interval-ms", "300", "--ping-timeout-ms", "200"])
             .args(["--connect-timeout-ms", "1000", "--max-payload", "1000000"])

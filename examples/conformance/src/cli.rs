@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use router_core::limits::{Limit, Limits};
 
 /// A Socket.IO server for suites, official clients and benchmarks.
@@ -46,12 +46,25 @@ pub(crate) struct Cli {
     /// Packets in message-pack, for clients with socket.io-msgpack-parser.
     #[arg(long)]
     pub(crate) msgpack: bool,
+    /// What holds the sockets: a listener of their own, or an actix-web App that they are mounted
+    /// in.
+    #[arg(long, value_enum, default_value_t = Host::Standalone)]
+    pub(crate) host: Host,
     /// Threads that hold sockets. By default one for each core.
     #[arg(long)]
     pub(crate) workers: Option<usize>,
     /// What is logged to standard error, as `info,ws_service=debug`.
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub(crate) log: String,
+}
+
+/// What a service runs under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Host {
+    /// Its own listener.
+    Standalone,
+    /// The App of a program.
+    ActixWeb,
 }
 
 impl Cli {

@@ -3,6 +3,7 @@
 
 mod cli;
 mod events;
+mod host;
 mod run;
 
 use std::process::ExitCode;

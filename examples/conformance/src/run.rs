@@ -19,7 +19,12 @@ use router_core::{
 use tokio::sync::watch;
 use ws_service::{Auth, Builder, Origins, Parser, WsService};
 
-use crate::{cli::Cli, events, say};
+use crate::{
+    cli::Cli,
+    events,
+    host::{self, Prepared},
+    say,
+};
 
 /// Sockets are sent away at once: nobody who runs a suite wants to wait for its server.
 const DRAIN: Duration = Duration::from_millis(100);
@@ -41,12 +46,10 @@ pub(crate) async fn run(cli: &Cli) -> Result<()> {
         .nsp("/custom", Auth::Open)
         .nsp("/guarded", Auth::Open)
         .parser(if cli.msgpack { Parser::Msgpack } else { Parser::Json })
-        .routes(events::routes)
-        .listen(listen(cli.listen())?)
-        .build()?;
-    let address = service.handle().local_addr();
+        .routes(events::routes);
+    let service = host::prepare(cli, service, listen(cli.listen())?)?;
     let engine = engine(cli).await?;
-    say(&format!("Socket.IO at http://{address}/socket.io/"));
+    say(&format!("Socket.IO at http://{}/socket.io/", service.address));
     let (tell, stop) = watch::channel(false);
     actix_web::rt::spawn(async move {
         stop_signal().await;
@@ -75,18 +78,16 @@ async fn peers(cli: &Cli, backend: &Backend) -> Result<Option<KeyRing>> {
 }
 
 /// The bare Engine.IO server. It has nothing to say to other processes, so its backend is its own.
-async fn engine(cli: &Cli) -> Result<Option<WsService>> {
+async fn engine(cli: &Cli) -> Result<Option<Prepared>> {
     let Some(address) = cli.engine_listen() else { return Ok(None) };
     let backend = MemoryHub::new().backend();
     let mut spec = NodeSpec::new(ns("engine").node(cli.nid));
     spec.limits = Arc::new(cli.limits());
     let node = Node::start(spec, backend.clone()).await?;
-    let service = builder(cli, node, &backend)?
-        .path("/engine.io")
-        .raw(|message, reply| reply.send(message))
-        .listen(listen(address)?)
-        .build()?;
-    say(&format!("Engine.IO at http://{}/engine.io/", service.handle().local_addr()));
+    let service =
+        builder(cli, node, &backend)?.path("/engine.io").raw(|message, reply| reply.send(message));
+    let service = host::prepare(cli, service, listen(address)?)?;
+    say(&format!("Engine.IO at http://{}/engine.io/", service.address));
     Ok(Some(service))
 }
 
@@ -97,15 +98,11 @@ fn builder(cli: &Cli, node: Node, backend: &Backend) -> Result<Builder> {
     let records = Arc::clone(&backend.records);
     let sessions = Sessions::new(records, Site::main(), SessionSettings::default());
     let confirmer = Confirmer::new(sessions, Arc::clone(&backend.tokens), keys);
-    let mut builder = WsService::builder(node, confirmer)
+    Ok(WsService::builder(node, confirmer)
         .origins(Origins::any())
         .ping_interval(cli.ping_interval())
         .ping_timeout(cli.ping_timeout())
-        .drain_window(DRAIN);
-    if let Some(workers) = cli.workers {
-        builder = builder.workers(workers);
-    }
-    Ok(builder)
+        .drain_window(DRAIN))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {

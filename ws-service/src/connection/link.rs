@@ -206,6 +206,11 @@ impl Link {
         self.stream.borrow_mut().poll_read(cx, scratch)
     }
 
+    /// Whether our side can be ended alone, so that the peer sees it and ends its own.
+    pub(crate) fn ends_by_halves(&self) -> bool {
+        self.stream.borrow().ends_by_halves()
+    }
+
     /// Says that nothing more comes.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.borrow_mut().poll_shutdown(cx)

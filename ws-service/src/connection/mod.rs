@@ -117,7 +117,8 @@ pub(crate) struct Guest {
 }
 
 impl Connection {
-    /// Takes a socket over. `response` answers the upgrade; `early` is what came behind the request.
+    /// Takes a socket over. `response` answers the upgrade, unless its host does; `early` is what came
+    /// behind the request.
     pub(crate) fn start(
         shard: &Rc<Shard>,
         stream: Stream,
@@ -129,7 +130,9 @@ impl Connection {
         shard.read_clock();
         let connection = Self::new(shard, stream, early, guest);
         let open = engine::Packet::Open(open_json(&shard.shared, sid, &[]).into());
-        shard.send(&connection.link, response, Class::Message);
+        if !response.is_empty() {
+            shard.send(&connection.link, response, Class::Message);
+        }
         shard.send(&connection.link, &open.to_frame(), Class::Message);
         connection.start_actor();
     }

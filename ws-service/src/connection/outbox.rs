@@ -91,6 +91,11 @@ impl Outbox {
         }
     }
 
+    /// The rest of the frame that comes first.
+    pub(crate) fn first(&self) -> Option<Bytes> {
+        self.frames.front().map(|frame| frame.slice(self.offset..))
+    }
+
     /// Lays the frames that come first into `slices`, and says how many there are.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
         let mut count = 0;

@@ -48,7 +48,8 @@ pub(crate) enum Verdict {
 }
 
 impl Candidate {
-    /// A candidate whose upgrade is answered with `response`; `early` came behind the request.
+    /// A candidate whose upgrade is answered with `response`, unless its host does; `early` came
+    /// behind the request.
     pub(crate) fn new(
         stream: Stream,
         response: &Bytes,
@@ -57,7 +58,9 @@ impl Candidate {
         until: Moment,
     ) -> Self {
         let mut outbox = Outbox::default();
-        outbox.push(response, Class::Farewell, bounds, until);
+        if !response.is_empty() {
+            outbox.push(response, Class::Farewell, bounds, until);
+        }
         let decoder = ws::Decoder::new(bounds.frames);
         Self { stream, outbox, decoder, partial: early, probed: false, until }
     }

@@ -28,13 +28,17 @@ impl Connection {
                     return self.end_of_input();
                 }
                 Poll::Ready(Ok(length)) => {
-                    if self.ending != Ending::No {
+                    if self.ending != Ending::No && self.link.ends_by_halves() {
                         // Our last word is said; theirs are not heard.
                         continue;
                     }
                     self.partial.extend_from_slice(&scratch[..length]);
                     drop(scratch);
-                    self.decode();
+                    if self.ending == Ending::No {
+                        self.decode();
+                    } else if self.is_answered() {
+                        self.ending = Ending::Done;
+                    }
                 }
                 Poll::Ready(Err(error)) => {
                     drop(scratch);
@@ -56,6 +60,21 @@ impl Connection {
                 self.ending = Ending::Saying { answer: true };
             }
             Ending::Saying { .. } | Ending::Said | Ending::Done => self.ending = Ending::Done,
+        }
+    }
+
+    /// Whether the peer answered our close frame. Of what else it says nothing is heard.
+    fn is_answered(&mut self) -> bool {
+        loop {
+            match self.decoder.decode(&mut self.partial) {
+                Ok(Some(Message::Close(_))) => return true,
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(_) => {
+                    self.partial = BytesMut::new();
+                    return false;
+                }
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! What is under a connection: plain TCP, TLS over it, or the requests of a polling session.
+//! What is under a connection: plain TCP, TLS over it, the requests of a polling session, or a
+//! WebSocket in somebody's App.
 
 use std::{
     io::{self, IoSlice},
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
+    mount::{Abroad, Mounted},
     patience,
     respond::{self, Answer},
 };
@@ -30,6 +32,8 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
     /// Long-polling: no socket, but the request that waits.
     Polling(Polling),
+    /// A WebSocket whose TCP socket stays with an App's HTTP service.
+    Mounted(Box<Mounted>),
     /// Closed already.
     Gone,
 }
@@ -40,6 +44,7 @@ impl std::fmt::Debug for Stream {
             Self::Tcp(_) => "Tcp",
             Self::Tls(_) => "Tls",
             Self::Polling(_) => "Polling",
+            Self::Mounted(_) => "Mounted",
             Self::Gone => "Gone",
         })
     }
@@ -71,7 +76,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Some(stream),
             Self::Tls(stream) => Some(stream.get_ref().0),
-            Self::Polling(_) | Self::Gone => None,
+            Self::Polling(_) | Self::Mounted(_) | Self::Gone => None,
         }
     }
 
@@ -79,7 +84,7 @@ impl Stream {
     pub(crate) fn polling(&mut self) -> Option<&mut Polling> {
         match self {
             Self::Polling(polling) => Some(polling),
-            Self::Tcp(_) | Self::Tls(_) | Self::Gone => None,
+            Self::Tcp(_) | Self::Tls(_) | Self::Mounted(_) | Self::Gone => None,
         }
     }
 
@@ -88,17 +93,27 @@ impl Stream {
         match self {
             Self::Tcp(stream) => answer.write(stream).await,
             Self::Tls(stream) => answer.write(stream).await,
+            Self::Mounted(mut stream) => stream.answer(Err(answer)),
             Self::Polling(_) | Self::Gone => {}
         }
     }
 
+    /// Grants the upgrade, where it is not this socket's own to answer it.
+    pub(crate) fn grant(&mut self) {
+        if let Self::Mounted(stream) = self {
+            stream.answer(Ok(()));
+        }
+    }
+
     /// Answers whoever asked for an upgrade on this socket, and closes it at once.
-    pub(crate) async fn turn_away(self, response: Bytes) {
+    pub(crate) async fn turn_away(mut self, response: Bytes) {
+        self.grant();
         let close = ws::encode::close(CloseCode::NORMAL, &CloseReason::default());
         let last = [response, close].concat();
         match self {
             Self::Tcp(stream) => respond::write_last(stream, &last).await,
             Self::Tls(stream) => respond::write_last(stream, &last).await,
+            Self::Mounted(stream) => respond::write_last(stream, &last).await,
             Self::Polling(_) | Self::Gone => {}
         }
     }
@@ -108,6 +123,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.into_std().map(Traveller::Tcp),
             Self::Tls(stream) => Ok(Traveller::Tls(stream)),
+            Self::Mounted(stream) => Ok(Traveller::Mounted(Box::new(stream.depart()))),
             Self::Polling(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -134,6 +150,7 @@ impl Stream {
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
+            Self::Mounted(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
             Self::Polling(_) => Poll::Pending,
             Self::Gone => Poll::Ready(Ok(())),
         };
@@ -147,8 +164,10 @@ impl Stream {
         outbox: &mut Outbox,
         now: Moment,
     ) -> io::Result<Wrote> {
-        if let Self::Polling(polling) = self {
-            return Ok(polling.write(outbox, now));
+        match self {
+            Self::Polling(polling) => return Ok(polling.write(outbox, now)),
+            Self::Mounted(stream) => return stream.write(cx, outbox, now),
+            Self::Tcp(_) | Self::Tls(_) | Self::Gone => {}
         }
         let mut bytes = 0;
         if outbox.has_below() && self.is_writable_again(cx) {
@@ -193,7 +212,7 @@ impl Stream {
     ) -> Option<Poll<io::Result<usize>>> {
         match self {
             Self::Tcp(stream) => Some(Pin::new(stream).poll_write(cx, frame)),
-            Self::Tls(_) | Self::Polling(_) | Self::Gone => None,
+            Self::Tls(_) | Self::Polling(_) | Self::Mounted(_) | Self::Gone => None,
         }
     }
 
@@ -201,7 +220,9 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, frame),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, frame),
-            Self::Polling(_) | Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Self::Polling(_) | Self::Mounted(_) | Self::Gone => {
+                Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+            }
         }
     }
 
@@ -213,7 +234,9 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, frames),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, frames),
-            Self::Polling(_) | Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Self::Polling(_) | Self::Mounted(_) | Self::Gone => {
+                Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+            }
         }
     }
 
@@ -224,7 +247,7 @@ impl Stream {
                 Poll::Ready(flushed) => flushed.map(Poll::Ready),
                 Poll::Pending => Ok(Poll::Pending),
             },
-            Self::Tcp(_) | Self::Polling(_) | Self::Gone => Ok(Poll::Ready(())),
+            Self::Tcp(_) | Self::Polling(_) | Self::Mounted(_) | Self::Gone => Ok(Poll::Ready(())),
         }
     }
 
@@ -240,12 +263,18 @@ impl Stream {
         self.tcp().is_some_and(|stream| stream.poll_write_ready(cx).is_ready())
     }
 
+    /// Whether our side can be ended alone, so that the peer sees it and ends its own.
+    pub(crate) fn ends_by_halves(&self) -> bool {
+        !matches!(self, Self::Mounted(_))
+    }
+
     /// Says that nothing more comes; the peer's side stays open.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
-            Self::Polling(_) | Self::Gone => Poll::Ready(Ok(())),
+            // A body that ends takes the payload with it. It ends when the peer answered.
+            Self::Mounted(_) | Self::Polling(_) | Self::Gone => Poll::Ready(Ok(())),
         }
     }
 
@@ -256,6 +285,9 @@ impl Stream {
             && let Err(error) = stream.set_zero_linger()
         {
             tracing::debug!(%error, "a socket keeps its unsent bytes");
+        }
+        if let Self::Mounted(stream) = self {
+            stream.cut();
         }
         *self = Self::Gone;
     }
@@ -273,6 +305,8 @@ pub(crate) enum Traveller {
     /// TLS cannot be taken apart: the thread that it came from goes on to watch the socket for the
     /// one that has it.
     Tls(Box<TlsStream<TcpStream>>),
+    /// The socket stays where it came; its bytes cross over.
+    Mounted(Box<Abroad>),
 }
 
 impl std::fmt::Debug for Traveller {
@@ -280,6 +314,7 @@ impl std::fmt::Debug for Traveller {
         f.write_str(match self {
             Self::Tcp(_) => "Tcp",
             Self::Tls(_) => "Tls",
+            Self::Mounted(_) => "Mounted",
         })
     }
 }
@@ -290,6 +325,7 @@ impl Traveller {
         match self {
             Self::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),
             Self::Tls(stream) => Ok(Stream::Tls(stream)),
+            Self::Mounted(abroad) => Ok(Stream::Mounted(Box::new(abroad.arrive()))),
         }
     }
 }

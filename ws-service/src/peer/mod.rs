@@ -50,7 +50,7 @@ use self::{
 use crate::{respond::Answer, shared::Shared, sid::Sid};
 
 /// Time for a connection to another node.
-const CONNECT: Duration = Duration::from_secs(1);
+pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 
 /// What a request may be late by beyond the owner's own times.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ pub(crate) struct Peers {
 
 /// A tunnel that is open: counted until it is dropped.
 #[derive(Debug)]
-struct OpenTunnel(Arc<Peers>);
+pub(crate) struct OpenTunnel(Arc<Peers>);
 
 impl Drop for OpenTunnel {
     fn drop(&mut self) {

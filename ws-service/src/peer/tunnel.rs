@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use actix_http::{HttpMessage as _, Request};
+use actix_http::Request;
 use actix_rt::net::TcpStream;
 use bytes::{Buf, Bytes, BytesMut};
 use router_core::id::random_u64;
@@ -31,7 +31,13 @@ use tokio::{
 use wire::engine::OpenError;
 
 use super::{CONNECT, OpenTunnel, Peers, seal, target};
-use crate::{connection::stream::Stream, respond::Answer, shared::Shared, sid::Sid};
+use crate::{
+    connection::stream::Stream,
+    respond::Answer,
+    shared::Shared,
+    sid::Sid,
+    upgrade::{Asked, asked},
+};
 
 /// The most that one direction reads at once, and so holds, in bytes.
 const CHUNK: usize = 16 * 1024;
@@ -43,12 +49,12 @@ const ENDING: Duration = Duration::from_secs(5);
 const OWN: [&str; 2] = [seal::HEADER, "content-length"];
 
 /// The request for the owner, as bytes. `None` for a header that HTTP/1.1 cannot say.
-fn head(request: &Request, seal: &str) -> Option<Vec<u8>> {
-    let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), target(request.uri()));
+fn head(request: Asked<'_>, seal: &str) -> Option<Vec<u8>> {
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, target(request.uri));
     // Writing to a String does not fail.
     let _written = write!(head, "{}: {seal}\r\n", seal::HEADER);
     let mut head = head.into_bytes();
-    for (name, value) in request.headers() {
+    for (name, value) in request.headers {
         if OWN.contains(&name.as_str()) {
             continue;
         }
@@ -74,41 +80,60 @@ pub(crate) async fn serve(
 ) {
     // A service with TLS has no peers.
     let Stream::Tcp(mut stream) = stream else { return stream.refuse(Answer::UNAVAILABLE).await };
-    let opened = open(&peers, &sid, client, &request).await;
+    let opened = open(&peers, &sid, client, asked(&request)).await;
     drop(request);
-    let (counted, mut owner) = match opened {
+    let (counted, owner) = match opened {
         Ok(opened) => opened,
         Err(answer) => return answer.write(stream).await,
     };
-    let _passing = shared.drain.guard();
-    let times = Times { silence: peers.silence, stall: shared.rules.bounds.outbox_stall };
-    let ended = {
-        let passing = pass(&mut stream, &mut owner, early.freeze(), times);
-        tokio::select! {
-            ended = passing => ended,
-            () = told_to_go(&shared) => Ok(()),
-        }
-    };
-    drop(counted);
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a tunnel broke");
-        // What waits in the kernel for a side that takes nothing would keep it there for minutes.
-        for side in [&stream, &owner] {
-            let _closed_anyway = side.set_zero_linger();
-        }
+    if carry(&shared, counted, &mut stream, owner, early.freeze()).await.is_err() {
+        forget(&stream);
     }
 }
 
+/// Carries bytes both ways until either side ends, this node goes away, or it takes too long. `early`
+/// is what the client sent already.
+///
+/// # Errors
+/// When it broke: the client's side is to be cut, whatever waits for it.
+pub(crate) async fn carry<C: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    counted: OpenTunnel,
+    client: &mut C,
+    mut owner: TcpStream,
+    early: Bytes,
+) -> io::Result<()> {
+    let _passing = shared.drain.guard();
+    let times = Times { silence: counted.0.silence, stall: shared.rules.bounds.outbox_stall };
+    let ended = {
+        let passing = pass(client, &mut owner, early, times);
+        tokio::select! {
+            ended = passing => ended,
+            () = told_to_go(shared) => Ok(()),
+        }
+    };
+    if let Err(error) = &ended {
+        tracing::debug!(%error, "a tunnel broke");
+        forget(&owner);
+    }
+    ended
+}
+
+/// What waits in the kernel for a side that takes nothing would keep it there for minutes.
+fn forget(side: &TcpStream) {
+    let _closed_anyway = side.set_zero_linger();
+}
+
 /// Connects to the owner and asks it for the upgrade.
-async fn open(
+pub(crate) async fn open(
     peers: &Arc<Peers>,
     sid: &Sid,
     client: IpAddr,
-    request: &Request,
+    request: Asked<'_>,
 ) -> Result<(OpenTunnel, TcpStream), Answer> {
     let peer = peers.owner(sid.nid, sid.incarnation).await?;
     let counted = peers.enter_tunnel()?;
-    let seal = peers.seal(request.method(), request.uri(), client)?;
+    let seal = peers.seal(request.method, request.uri, client)?;
     let head = head(request, &seal).ok_or(Answer::from(OpenError::BadRequest))?;
     let connected = timeout(CONNECT, async {
         let mut owner = TcpStream::connect(&*peer.address).await?;
@@ -121,9 +146,14 @@ async fn open(
         Ok(Err(error)) => error,
         Err(_) => io::ErrorKind::TimedOut.into(),
     };
+    Err(not_passed(peers, sid, failed))
+}
+
+/// The owner cannot be spoken with.
+pub(crate) fn not_passed(peers: &Peers, sid: &Sid, failed: io::Error) -> Answer {
     tracing::info!(error = %failed, nid = %sid.nid, "a WebSocket cannot be passed to its node");
     peers.metrics.peer_failed.inc();
-    Err(answer_for(failed.kind()))
+    answer_for(failed.kind())
 }
 
 /// What a client is told when the owner's machine answered like this.

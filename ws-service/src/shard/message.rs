@@ -83,7 +83,7 @@ pub(crate) enum Request {
     /// The session may move to this WebSocket.
     Upgrade {
         stream: Traveller,
-        /// Answers the request to upgrade.
+        /// Answers the request to upgrade; empty where its host does.
         response: Bytes,
         /// What came behind that request.
         early: BytesMut,

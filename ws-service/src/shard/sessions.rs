@@ -45,7 +45,7 @@ impl Shard {
             // Dropping the reply says it.
             (Request::Poll(_) | Request::Post { .. }, None) => {}
             (Request::Upgrade { stream, response, early }, session) => {
-                let stream = match stream.arrive() {
+                let mut stream = match stream.arrive() {
                     Ok(stream) => stream,
                     Err(error) => return tracing::debug!(%error, "a socket did not arrive"),
                 };
@@ -58,6 +58,7 @@ impl Shard {
                         actix_rt::spawn(stream.turn_away(response));
                     }
                     Some(link) => {
+                        stream.grant();
                         let until = self.read_clock().after(PROBE);
                         let bounds = &self.shared.rules.bounds;
                         let candidate = Candidate::new(stream, &response, early, bounds, until);

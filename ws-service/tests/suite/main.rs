@@ -1,5 +1,5 @@
-//! The service from outside: real sockets on loopback, the memory backend, several nodes in one
-//! process. Whatever is done to one socket, a neighbour must not notice.
+//! The service from outside, under its own listener: real sockets on loopback, the memory backend,
+//! several nodes in one process. Whatever is done to one socket, a neighbour must not notice.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +20,7 @@ mod drain;
 mod events;
 mod gate;
 mod guards;
+mod host;
 mod http;
 mod http_client;
 mod msgpack;
@@ -32,3 +33,6 @@ mod support;
 mod tls;
 mod upgrade;
 mod upkeep;
+
+/// Whether the services of these tests are mounted in an App, or have their own listener.
+const MOUNTED: bool = false;

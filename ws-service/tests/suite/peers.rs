@@ -72,14 +72,10 @@ impl Wanderer {
 
 /// The status and the body of the answer to a refused upgrade.
 async fn refused(node: &Server, sid: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(node.addr()).await.unwrap();
-    let request = request(&format!("{PATH}&sid={sid}"), "");
-    let (head, mut body) = exchange(&mut stream, request.as_bytes()).await;
-    let whole = async {
-        while tokio::io::AsyncReadExt::read_buf(&mut stream, &mut body).await.unwrap() > 0 {}
-    };
-    soon(whole).await;
-    (head[9..12].parse().unwrap(), String::from_utf8(body.to_vec()).unwrap())
+    let mut http = Http::connect(node.addr()).await;
+    http.raw(request(&format!("{PATH}&sid={sid}"), "").as_bytes()).await;
+    let answer = soon(http.answer()).await;
+    (answer.status, answer.body)
 }
 
 /// Moves a session to a WebSocket that arrives at `node`.
@@ -205,13 +201,11 @@ async fn the_sessions_of_a_dead_node_are_unknown_at_once() {
         assert!(answer.status == 400 || answer.body.contains("whisk.reconnect"), "{answer:?}");
         let ended = soon(socket.ended()).await;
         assert_eq!(ended.code, if is_killed { None } else { Some(1012) }, "{ended:?}");
+        let address = owner.addr();
         if !is_killed {
             soon(owner.task).await.unwrap().unwrap();
         }
-        eventually("nobody listens", async || {
-            TcpStream::connect(owner.handle.local_addr()).await.is_err()
-        })
-        .await;
+        eventually("nobody listens", async || TcpStream::connect(address).await.is_err()).await;
         let asked = Instant::now();
         lost.poll().await.refused(400, 1);
         lost.post("4").await.refused(400, 1);

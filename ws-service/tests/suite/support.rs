@@ -23,9 +23,12 @@ use router_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use ws_service::{Builder, Handle, RunError, WsService};
+use ws_service::{Builder, RunError, WsService};
 
-use crate::client::{Client, DEADLINE};
+use crate::{
+    client::{Client, DEADLINE},
+    host::{Held, host},
+};
 
 /// One backend, and the keys that its nodes share.
 pub(crate) struct Cluster {
@@ -36,7 +39,8 @@ pub(crate) struct Cluster {
 
 /// A node that runs.
 pub(crate) struct Server {
-    pub(crate) handle: Handle,
+    pub(crate) handle: Held,
+    address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
     /// What handlers noted, in order.
     pub(crate) notes: Notes,
@@ -79,8 +83,9 @@ impl Cluster {
         configure: impl FnOnce(Builder) -> Builder,
     ) -> Server {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
         let mut spec = NodeSpec::new(ns("ws").node(nid));
-        spec.advertise = Some(socket.local_addr().unwrap().to_string().into());
+        spec.advertise = Some(address.to_string().into());
         spec.limits = Arc::new(limits);
         let metrics = Arc::clone(&spec.metrics);
         let node = Node::start(spec, self.hub.backend()).await.unwrap();
@@ -88,13 +93,10 @@ impl Cluster {
         let builder = WsService::builder(node, self.confirmer.clone())
             .routes(routes)
             .observers(observers)
-            .data(notes.clone())
-            .workers(2)
-            .listen(socket);
-        let service = configure(builder).build().unwrap();
-        let handle = service.handle();
-        let task = tokio::spawn(service.run(std::future::pending()));
-        let server = Server { handle, metrics, notes, task };
+            .data(notes.clone());
+        let (handle, running) = host(configure(builder), socket);
+        let task = tokio::spawn(running);
+        let server = Server { handle, address, metrics, notes, task };
         eventually("the node is ready", async || server.handle.is_ready()).await;
         server
     }
@@ -138,7 +140,7 @@ impl Cluster {
 
 impl Server {
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.handle.local_addr()
+        self.address
     }
 }
 

@@ -1,14 +1,19 @@
+// Made from client/src by "npm run build" in client/: change it there, not here.
+
 /**
  * The client of Whisk for browsers and Node: one module, no dependencies.
  *
  * It speaks Socket.IO 5 over Engine.IO 4 on a WebSocket, confirms the page's session, comes back by
- * itself after a loss, and says honestly what became of each message. Read it from top to bottom:
+ * itself after a loss, and says honestly what became of each message. Its modules stand in the order
+ * of reading:
  *
- *   1. constants, close codes, errors     what the outside can name
- *   2. packets                            text in, checked packets out, and back
- *   3. small parts                        options, URLs, listeners, back-off, credentials
- *   4. Link                               one transport, from its opening to its loss
- *   5. Client                             many links, one after the other, behind one interface
+ *   limits, close, errors, values           what the outside can name, and what may be told of it
+ *   packets                                 text in, checked packets out
+ *   listeners, handlers, urls, options      who hears of what, and what `connect` takes
+ *   timing, platform, credentials, link     small parts, and one transport up to its loss
+ *   outbox                                  what leaves, and what became of it
+ *   connection                              many links, one after the other
+ *   client                                  all of it behind one interface
  *
  * Names that came over the network are only ever keys of a `Map`, never of a plain object, and
  * nothing received is merged into another object: no prototype can be reached from outside.
@@ -16,10 +21,7 @@
  * @module whisk
  */
 
-// ---- 1. constants, close codes, errors ---------------------------------------------------------
-
-/** The version of this library. */
-export const version = "0.1.0";
+// Every bound and every span of time that the client keeps by itself.
 
 /** Emits that wait for a confirmed connection; one more is refused as `buffer_full`. */
 const QUEUE_MAX = 128; // below the server's burst of 200, so that a flush is not refused
@@ -40,46 +42,19 @@ const CLOSE_GRACE_MS = 1000;
 /** What `setTimeout` can count. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
-/** Refusals after which the same client may try again later; after any other it stays away. */
-const RETRYABLE = new Set([
-  "unavailable",
-  "auth_timeout",
-  "timeout",
-  "internal",
-  "overloaded",
-  "rate_limited",
-]);
-/** Failures before the socket opens that trying again cannot mend. */
-const UNMENDABLE = new Set([
-  "no_session",
-  "forbidden",
-  "no_credential",
-  "bad_option",
-  "not_serializable",
-]);
-/** Events of the client itself. The server can neither send nor trigger them. */
-const LIFECYCLE = new Set(["connect", "disconnect", "reconnecting", "reconnect", "error", "close"]);
-/** Names that Socket.IO keeps for itself: a server drops a socket that emits one. */
-const RESERVED = new Set([
-  "connect",
-  "connect_error",
-  "disconnect",
-  "disconnecting",
-  "newListener",
-  "removeListener",
-]);
+// Close codes: the table of `wire/src/close.rs`, which a test holds equal.
 
 /**
  * The named close codes: number → `{ name, comeBack }`. For numbers outside of it see `comesBack`.
  * @type {ReadonlyMap<number, Readonly<{ name: string, comeBack: boolean }>>}
  */
-export const closeCodes = new Map(
+const closeCodes = new Map(
   [
     [1000, "normal", false],
     [1001, "going_away", true],
     [1002, "protocol_error", false],
     [1003, "unsupported", false],
-    [1005, "no_status", true],
+    [1005, "no_code", true],
     [1006, "abnormal", true],
     [1007, "invalid_payload", false],
     [1008, "policy", false],
@@ -98,9 +73,11 @@ export const closeCodes = new Map(
     [4101, "unauthorized", false],
     [4102, "session_ended", false],
     [4103, "too_many_unconfirmed", false],
+    [4104, "auth_expired", true],
   ].map(([code, name, comeBack]) => [code, Object.freeze({ name, comeBack })]),
 );
 
+/** The confirmation was refused. */
 const UNAUTHORIZED = 4101;
 
 /**
@@ -109,10 +86,29 @@ const UNAUTHORIZED = 4101;
  * @param {number} code
  * @returns {boolean}
  */
-export function comesBack(code) {
+function comesBack(code) {
   return closeCodes.get(code)?.comeBack ?? !(code >= 4100 && code <= 4199);
 }
 
+// What can go wrong, as codes for programs, and which of it may go right later.
+
+/** Refusals after which the same client may try again later; after any other it stays away. */
+const RETRYABLE = new Set([
+  "unavailable",
+  "auth_timeout",
+  "timeout",
+  "internal",
+  "overloaded",
+  "rate_limited",
+]);
+/** Failures before the socket opens that trying again cannot mend. */
+const UNMENDABLE = new Set([
+  "no_session",
+  "forbidden",
+  "no_credential",
+  "bad_option",
+  "not_serializable",
+]);
 /**
  * Every failure that Whisk reports. Match on `code`, never on `message`.
  *
@@ -122,7 +118,7 @@ export function comesBack(code) {
  * `no_websocket`, `bad_option`; the name of a close code that means "stay away"; and whatever code
  * the server sent.
  */
-export class WhiskError extends Error {
+class WhiskError extends Error {
   /**
    * @param {string} code what happened, for programs
    * @param {string} [message] what happened, for people
@@ -137,15 +133,56 @@ export class WhiskError extends Error {
   }
 }
 
-// ---- 2. packets --------------------------------------------------------------------------------
+const malformed = (what) =>
+  new WhiskError("protocol", `malformed packet from the server: ${what}`);
+const badOption = (message, cause) =>
+  new WhiskError("bad_option", message, undefined, { cause });
 
-const malformed = (what) => new WhiskError("protocol", `malformed packet from the server: ${what}`);
+// What may be told of a value that came over the network, and how values become text.
 
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isObject = (value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 /** An own property of something received, so that nothing inherited passes for data. */
-const own = (value, key) => (isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined);
+const own = (value, key) =>
+  isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 const isText = (value) => typeof value === "string" && value !== "";
-const isMillis = (value) => typeof value === "number" && Number.isFinite(value) && value >= 0;
+const isMillis = (value) =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0;
+/** JSON has no binary: it would arrive as `{}` or a list of numbers, so it is refused instead. */
+function refuseBinary(key, value) {
+  const raw = this[key];
+  if (
+    raw instanceof ArrayBuffer ||
+    ArrayBuffer.isView(raw) ||
+    (typeof Blob !== "undefined" && raw instanceof Blob)
+  ) {
+    throw new TypeError("binary values cannot be sent by this version");
+  }
+  return value;
+}
+
+function stringify(value) {
+  try {
+    return JSON.stringify(value, refuseBinary);
+  } catch (cause) {
+    throw new WhiskError(
+      "not_serializable",
+      `cannot be sent as JSON: ${cause?.message}`,
+      undefined,
+      { cause },
+    );
+  }
+}
+
+const utf8Length = (text) => new TextEncoder().encode(text).length;
+
+/** Whether a text has more bytes as UTF-8; the usual short one is not encoded to find out. */
+const utf8Longer = (text, bytes) =>
+  text.length * 3 > bytes && (text.length > bytes || utf8Length(text) > bytes);
+
+// Packets of Engine.IO 4 and Socket.IO 5: text in, checked packets out.
+
 
 function parseJson(text) {
   try {
@@ -224,39 +261,217 @@ function parsePacket(text) {
   }
 }
 
-/** JSON has no binary: it would arrive as `{}` or a list of numbers, so it is refused instead. */
-function refuseBinary(key, value) {
-  const raw = this[key];
-  if (
-    raw instanceof ArrayBuffer ||
-    ArrayBuffer.isView(raw) ||
-    (typeof Blob !== "undefined" && raw instanceof Blob)
-  ) {
-    throw new TypeError("binary values cannot be sent by this version");
+// Handlers by name.
+
+/** Handlers by event name. */
+class Listeners {
+  #table = new Map();
+
+  add(event, fn, once) {
+    if (typeof event !== "string") throw new TypeError("an event's name is a string");
+    if (typeof fn !== "function") throw new TypeError("a handler is a function");
+    const list = this.#table.get(event);
+    if (list) list.push({ fn, once });
+    else this.#table.set(event, [{ fn, once }]);
   }
-  return value;
+
+  remove(event, fn) {
+    const left =
+      fn === undefined ? [] : (this.#table.get(event) ?? []).filter((entry) => entry.fn !== fn);
+    if (left.length === 0) this.#table.delete(event);
+    else this.#table.set(event, left);
+  }
+
+  /**
+   * The functions to call now, in the order in which they were added; those of `once` are gone
+   * after.
+   */
+  take(event) {
+    const list = this.#table.get(event);
+    if (list === undefined) return [];
+    if (list.some((entry) => entry.once)) {
+      const left = list.filter((entry) => !entry.once);
+      if (left.length === 0) this.#table.delete(event);
+      else this.#table.set(event, left);
+    }
+    return list.map((entry) => entry.fn);
+  }
 }
 
-function stringify(value) {
+// What a browser knows of its network and of sleep, and where it shows errors.
+
+/** Shows an error that nobody listens for, without stopping the client. */
+function report(error) {
+  if (typeof globalThis.reportError === "function") globalThis.reportError(error);
+  else console.error(error);
+}
+
+/** Listens to what a browser knows of the network and of sleep. Returns how to stop listening. */
+function watchPlatform(online, visible) {
+  const { document } = globalThis;
+  const onVisible = () => {
+    if (document.visibilityState === "visible") visible();
+  };
+  globalThis.addEventListener?.("online", online);
+  document?.addEventListener?.("visibilitychange", onVisible);
+  return () => {
+    globalThis.removeEventListener?.("online", online);
+    document?.removeEventListener?.("visibilitychange", onVisible);
+  };
+}
+
+// Who hears of what: the client's own events, the server's events, and the handler groups.
+
+
+/** Events of the client itself. The server can neither send nor trigger them. */
+const LIFECYCLE = new Set(["connect", "disconnect", "reconnecting", "reconnect", "error", "close"]);
+
+/** The handler groups as one table per group: name → `{ handler, callback }`. */
+function readGroups(groups) {
+  const tables = { base: new Map(), whisk: new Map(), app: new Map() };
+  const fits = {
+    base: (name) => LIFECYCLE.has(name),
+    whisk: (name) => name.startsWith("whisk."),
+    app: (name) => !LIFECYCLE.has(name) && !name.startsWith("whisk."),
+  };
+  if (!isObject(groups)) throw badOption("groups must be an object");
+  for (const [group, entries] of Object.entries(groups)) {
+    if (!Object.hasOwn(tables, group)) throw badOption(`unknown group "${group}"`);
+    for (const [name, entry] of Object.entries(entries)) {
+      const { handler, callback } =
+        typeof entry === "function" ? { handler: entry } : (entry ?? {});
+      if (!fits[group](name))
+        throw badOption(`the event "${name}" does not belong to the group "${group}"`);
+      for (const fn of [handler, callback]) {
+        if (fn !== undefined && typeof fn !== "function")
+          throw badOption(`groups.${group}["${name}"] takes functions`);
+      }
+      tables[group].set(name, { handler, callback });
+    }
+  }
+  return tables;
+}
+
+/** All handlers of one client. What they throw never leaves this class. */
+class Handlers {
+  #groups;
+  #lifecycle = new Listeners();
+  #events = new Listeners();
+
+  constructor(groups) {
+    this.#groups = groups;
+  }
+
+  add(event, fn, once) {
+    this.#table(event).add(event, fn, once);
+  }
+
+  remove(event, fn) {
+    this.#table(event).remove(event, fn);
+  }
+
+  /** The handler that a group has for an event of the session's handshake. */
+  ofHandshake(event) {
+    return this.#groups.whisk.get(event)?.handler;
+  }
+
+  /** Tells one of the client's own events. */
+  fire(event, detail) {
+    const { handler, callback } = this.#groups.base.get(event) ?? {};
+    const fns = [handler, callback, ...this.#lifecycle.take(event)].filter(Boolean);
+    for (const fn of fns) this.call(event, fn, [detail]);
+    if (event === "error" && fns.length === 0 && detail.code === "handler_failed")
+      report(detail.cause);
+  }
+
+  /**
+   * Calls the handlers of a server's event: the group's handler, its callback, then those of `on`.
+   * @returns what the first of handler and `on` gave, as `{ value }`, or null if there was none
+   */
+  tell(event, args, { handled = false, answers = false } = {}) {
+    const group = event.startsWith("whisk.") ? "whisk" : "app";
+    const { handler, callback } = this.#groups[group].get(event) ?? {};
+    let answer = null;
+    if (handler && !handled) answer = { value: this.call(event, handler, args, answers) };
+    if (callback) this.call(event, callback, args);
+    for (const fn of this.#events.take(event)) {
+      const value = this.call(event, fn, args, answers && answer === null);
+      answer ??= { value };
+    }
+    return answer;
+  }
+
+  /**
+   * User code never breaks the client: what it throws becomes the event `error`. Only a
+   * `WhiskError` of one that answers the server is meant for the server instead.
+   */
+  call(event, fn, args, answers = false) {
+    let value;
+    try {
+      value = fn(...args);
+    } catch (cause) {
+      value = Promise.reject(cause);
+    }
+    if (typeof value?.then === "function") {
+      value.then(undefined, (cause) => {
+        if (!answers || !(cause instanceof WhiskError)) this.failed(event, cause);
+      });
+    }
+    return value;
+  }
+
+  failed(event, cause) {
+    if (event === "error") report(cause);
+    else
+      this.fire(
+        "error",
+        new WhiskError("handler_failed", `a handler of "${event}" failed`, { event }, { cause }),
+      );
+  }
+
+  #table(event) {
+    return LIFECYCLE.has(event) ? this.#lifecycle : this.#events;
+  }
+}
+
+// URLs as people write them.
+
+
+/** An absolute URL; in a browser also one relative to the page. */
+function readUrl(text) {
+  if (!isText(text)) throw badOption("a URL must be a non-empty string");
   try {
-    return JSON.stringify(value, refuseBinary);
+    return new URL(text, globalThis.location?.href);
   } catch (cause) {
-    throw new WhiskError(
-      "not_serializable",
-      `cannot be sent as JSON: ${cause?.message}`,
-      undefined,
-      { cause },
-    );
+    throw badOption(`not a URL: ${text}`, cause);
   }
 }
 
-const utf8Length = (text) => new TextEncoder().encode(text).length;
+/** The socket's address from what people write: http(s) or ws(s), any path. */
+function socketUrl(text) {
+  const url = readUrl(text);
+  url.protocol = { "http:": "ws:", "https:": "wss:" }[url.protocol] ?? url.protocol;
+  if (url.protocol !== "ws:" && url.protocol !== "wss:")
+    throw badOption(`not a ws or http URL: ${text}`);
+  if (url.pathname === "/") url.pathname = "/socket.io/";
+  url.searchParams.set("EIO", "4");
+  url.searchParams.set("transport", "websocket");
+  url.hash = "";
+  return url.href;
+}
 
-/** Whether a text has more bytes as UTF-8; the usual short one is not encoded to find out. */
-const utf8Longer = (text, bytes) =>
-  text.length * 3 > bytes && (text.length > bytes || utf8Length(text) > bytes);
+/** `url` as a function of how many connections were lost or failed so far: a list turns with it. */
+function readUrls(url) {
+  if (typeof url === "function") {
+    return async () => socketUrl(await url());
+  }
+  const list = (Array.isArray(url) ? url : [url]).map(socketUrl);
+  if (list.length === 0) throw badOption("url is an empty list");
+  return async (losses) => list[losses % list.length];
+}
 
-// ---- 3. small parts ----------------------------------------------------------------------------
+// The options of `connect`, checked once.
+
 
 const OPTIONS = new Set([
   "url",
@@ -274,8 +489,6 @@ const OPTIONS = new Set([
   "timers",
   "random",
 ]);
-
-const badOption = (message, cause) => new WhiskError("bad_option", message, undefined, { cause });
 
 /** Checks the options once, at `connect`, and fills in what was left out. */
 function readOptions(options) {
@@ -360,105 +573,35 @@ function readOptions(options) {
   };
 }
 
-/** An absolute URL; in a browser also one relative to the page. */
-function readUrl(text) {
-  if (!isText(text)) throw badOption("a URL must be a non-empty string");
-  try {
-    return new URL(text, globalThis.location?.href);
-  } catch (cause) {
-    throw badOption(`not a URL: ${text}`, cause);
-  }
-}
+// Back-off and deadlines.
 
-/** The socket's address from what people write: http(s) or ws(s), any path. */
-function socketUrl(text) {
-  const url = readUrl(text);
-  url.protocol = { "http:": "ws:", "https:": "wss:" }[url.protocol] ?? url.protocol;
-  if (url.protocol !== "ws:" && url.protocol !== "wss:")
-    throw badOption(`not a ws or http URL: ${text}`);
-  if (url.pathname === "/") url.pathname = "/socket.io/";
-  url.searchParams.set("EIO", "4");
-  url.searchParams.set("transport", "websocket");
-  url.hash = "";
-  return url.href;
-}
-
-/** `url` as a function of how many connections were lost or failed so far: a list turns with it. */
-function readUrls(url) {
-  if (typeof url === "function") {
-    return async () => socketUrl(await url());
-  }
-  const list = (Array.isArray(url) ? url : [url]).map(socketUrl);
-  if (list.length === 0) throw badOption("url is an empty list");
-  return async (losses) => list[losses % list.length];
-}
-
-/** The handler groups as one table per group: name → `{ handler, callback }`. */
-function readGroups(groups) {
-  const tables = { base: new Map(), whisk: new Map(), app: new Map() };
-  const fits = {
-    base: (name) => LIFECYCLE.has(name),
-    whisk: (name) => name.startsWith("whisk."),
-    app: (name) => !LIFECYCLE.has(name) && !name.startsWith("whisk."),
-  };
-  if (!isObject(groups)) throw badOption("groups must be an object");
-  for (const [group, entries] of Object.entries(groups)) {
-    if (!Object.hasOwn(tables, group)) throw badOption(`unknown group "${group}"`);
-    for (const [name, entry] of Object.entries(entries)) {
-      const { handler, callback } =
-        typeof entry === "function" ? { handler: entry } : (entry ?? {});
-      if (!fits[group](name))
-        throw badOption(`the event "${name}" does not belong to the group "${group}"`);
-      for (const fn of [handler, callback]) {
-        if (fn !== undefined && typeof fn !== "function")
-          throw badOption(`groups.${group}["${name}"] takes functions`);
-      }
-      tables[group].set(name, { handler, callback });
-    }
-  }
-  return tables;
-}
-
-/** Handlers by event name. */
-class Listeners {
-  #table = new Map();
-
-  add(event, fn, once) {
-    if (typeof event !== "string") throw new TypeError("an event's name is a string");
-    if (typeof fn !== "function") throw new TypeError("a handler is a function");
-    const list = this.#table.get(event);
-    if (list) list.push({ fn, once });
-    else this.#table.set(event, [{ fn, once }]);
-  }
-
-  remove(event, fn) {
-    const left =
-      fn === undefined ? [] : (this.#table.get(event) ?? []).filter((entry) => entry.fn !== fn);
-    if (left.length === 0) this.#table.delete(event);
-    else this.#table.set(event, left);
-  }
-
-  /**
-   * The functions to call now, in the order in which they were added; those of `once` are gone
-   * after.
-   */
-  take(event) {
-    const list = this.#table.get(event);
-    if (list === undefined) return [];
-    if (list.some((entry) => entry.once)) {
-      const left = list.filter((entry) => !entry.once);
-      if (left.length === 0) this.#table.delete(event);
-      else this.#table.set(event, left);
-    }
-    return list.map((entry) => entry.fn);
-  }
-}
 
 /** Exponential back-off with full jitter: anywhere between the floor and a ceiling that doubles. */
 function backoffMs(attempt, { minMs, maxMs, random }) {
   const ceiling = Math.min(maxMs, minMs * 2 ** (attempt - 1));
   return Math.round(Math.max(Math.min(DELAY_FLOOR_MS, minMs), random() * ceiling));
 }
+
+/**
+ * The promise's outcome, or `unavailable` when it takes too long: user code and networks may hang.
+ */
+async function within(ms, timers, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = timers.setTimeout(
+      () => reject(new WhiskError("unavailable", `not prepared within ${ms} ms`)),
+      ms,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    timers.clearTimeout(timer);
+  }
+}
+
+// What proves the session, in the order in which it is used.
+
 
 /**
  * What proves the session: the `resume` of the last confirmation first, then the page's token, then
@@ -563,31 +706,8 @@ class Credentials {
   }
 }
 
-/**
- * The promise's outcome, or `unavailable` when it takes too long: user code and networks may hang.
- */
-async function within(ms, timers, promise) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = timers.setTimeout(
-      () => reject(new WhiskError("unavailable", `not prepared within ${ms} ms`)),
-      ms,
-    );
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    timers.clearTimeout(timer);
-  }
-}
+// One transport, from its opening to its loss.
 
-/** Shows an error that nobody listens for, without stopping the client. */
-function report(error) {
-  if (typeof globalThis.reportError === "function") globalThis.reportError(error);
-  else console.error(error);
-}
-
-// ---- 4. Link -----------------------------------------------------------------------------------
 
 /**
  * One transport: opens it, keeps Engine.IO's heartbeat, hands on packets of its namespace, and
@@ -758,21 +878,239 @@ class Link {
   }
 }
 
-// ---- 5. Client ---------------------------------------------------------------------------------
+// What leaves the client: at once, or later and in order, or not at all and then its sender hears why.
+
+
+/** How long an acknowledgement is awaited unless told otherwise. */
+const ACK_TIMEOUT_MS = 5000;
 
 /**
- * A connection to Whisk that outlives its transports. Made by `connect`.
+ * The one way out for events. It outlives the links: what waits for a connection leaves on the next
+ * one, and an acknowledgement's id is never used again.
+ */
+class Outbox {
+  /** The server's bound on a frame, as the last handshake told; 0 for none. */
+  maxPayload = 0;
+
+  #timers;
+  #nsp;
+  #report;
+  #link = null;
+  #ended = false;
+  /** Frames that wait for a confirmed connection: `{ body, id, owner }`, oldest first. */
+  #queue = [];
+  /** Awaited acknowledgements: id → `{ resolve, reject, timer, sent }`. */
+  #pending = new Map();
+  #nextId = 0;
+
+  /** @param {(error: WhiskError) => void} report hears what was refused after `send` returned */
+  constructor({ timers, namespace }, report) {
+    this.#timers = timers;
+    this.#nsp = namespace === "/" ? 0 : utf8Length(namespace) + 1;
+    this.#report = report;
+  }
+
+  /** The link that may once take what waits. */
+  attach(link) {
+    this.#link = link;
+  }
+
+  /** Whether an event would leave now. */
+  get open() {
+    this.#link?.checkAlive();
+    return this.#link?.writable ?? false;
+  }
+
+  /**
+   * Sends an event, or lets it wait for a connection. An `owner` that is not `active` makes it wait
+   * too.
+   * @throws {WhiskError} why it can do neither
+   */
+  send(args, { owner = null, whenAway = "wait" } = {}) {
+    this.#dispatch({ body: stringify(args), id: null, owner }, whenAway);
+  }
+
+  /** Sends an event and promises its acknowledgement. */
+  ask(args, options) {
+    return new Promise((resolve, reject) => this.request(args, options, resolve, reject));
+  }
+
+  /**
+   * The same by callbacks, which are called in the turn in which the acknowledgement arrives: what
+   * follows it on the wire is then handled after it. One of the two is called, once. The time
+   * counts from the call, waiting included; what was not sent by then never is.
+   */
+  request(args, { timeoutMs = ACK_TIMEOUT_MS, owner = null, whenAway = "wait" }, resolve, reject) {
+    let id = null;
+    try {
+      if (!isMillis(timeoutMs) || timeoutMs > TIMER_MAX_MS)
+        throw new TypeError("timeoutMs must be milliseconds");
+      const body = stringify(args);
+      if (this.#pending.size >= PENDING_ACKS_MAX) {
+        throw new WhiskError(
+          "buffer_full",
+          `${PENDING_ACKS_MAX} acknowledgements are awaited already`,
+        );
+      }
+      id = this.#nextId++;
+      const timer = this.#timers.setTimeout(() => this.#late(id, timeoutMs), timeoutMs);
+      this.#pending.set(id, { resolve, reject, timer, sent: false });
+      this.#dispatch({ body, id, owner }, whenAway);
+    } catch (error) {
+      if (id === null) reject(error);
+      else this.#settle(id)?.reject(error);
+    }
+  }
+
+  /** Lets what waits leave, as far as its owners are active. */
+  flush() {
+    const waiting = this.#queue;
+    this.#queue = [];
+    const refused = [];
+    for (const entry of waiting) {
+      const { body, id, owner } = entry;
+      // The bound was not known, or another, when this was queued.
+      const tooLarge = this.#tooLarge(body, id);
+      if (tooLarge === null && owner !== null && !owner.active) this.#queue.push(entry);
+      else if (tooLarge === null) this.#write(body, id);
+      else refused.push([id, tooLarge]);
+    }
+    for (const [id, error] of refused) {
+      if (id === null) this.#report(error);
+      else this.#settle(id)?.reject(error);
+    }
+  }
+
+  /** An owner will not be active any more: what waits for it never leaves. */
+  drop(owner, error) {
+    const dropped = this.#queue.filter((entry) => entry.owner === owner);
+    this.#queue = this.#queue.filter((entry) => entry.owner !== owner);
+    for (const { id } of dropped) this.#settle(id)?.reject(error);
+  }
+
+  /** The link is gone: acknowledgements of what left on it cannot come any more. */
+  detach() {
+    this.#link = null;
+    for (const [id, { sent }] of [...this.#pending]) {
+      if (sent)
+        this.#settle(id)?.reject(
+          new WhiskError(
+            "connection_dropped",
+            "the connection was lost before the acknowledgement",
+          ),
+        );
+    }
+  }
+
+  /** Nothing leaves any more. Returns how many emits without acknowledgement were never sent. */
+  end(cause) {
+    this.detach();
+    this.#ended = true;
+    const unsent = this.#queue.filter((entry) => entry.id === null).length;
+    this.#queue = [];
+    for (const id of [...this.#pending.keys()]) {
+      this.#settle(id)?.reject(
+        new WhiskError("closed", "the client was closed before this was sent", undefined, {
+          cause,
+        }),
+      );
+    }
+    return unsent;
+  }
+
+  acknowledged({ id, args }) {
+    // One that came too late, or twice, is nobody's: ids are never used again.
+    const pending = this.#settle(id);
+    if (pending === undefined) return;
+    const failure = own(args[0], "error");
+    const code = own(failure, "code");
+    if (isText(code)) {
+      const message = own(failure, "message");
+      pending.reject(new WhiskError(code, isText(message) ? message : code, failure));
+    } else {
+      pending.resolve(args[0]);
+    }
+  }
+
+  /** @throws {WhiskError} `payload_too_large` where the server would not take such a frame */
+  checkSize(body, id) {
+    const tooLarge = this.#tooLarge(body, id);
+    if (tooLarge !== null) throw tooLarge;
+  }
+
+  #dispatch(entry, whenAway) {
+    // After a sleep, a dead link may still look open: what is sent into it would be lost.
+    const { open } = this;
+    if (this.#ended) throw new WhiskError("closed", "the client is closed");
+    this.checkSize(entry.body, entry.id);
+    if (open && (entry.owner?.active ?? true)) {
+      if (this.#link.unsentBytes > UNSENT_BYTES_MAX) {
+        throw new WhiskError("buffer_full", "the transport does not keep up");
+      }
+      this.#write(entry.body, entry.id);
+    } else if (whenAway === "fail") {
+      throw new WhiskError("away", "there is no connection that could take this now");
+    } else if (this.#queue.length >= QUEUE_MAX) {
+      throw new WhiskError("buffer_full", `${QUEUE_MAX} emits wait for the connection already`);
+    } else {
+      this.#queue.push(entry);
+    }
+  }
+
+  #write(body, id) {
+    if (id !== null) this.#pending.get(id).sent = true;
+    this.#link.send("42", id === null ? body : id + body);
+  }
+
+  /** The bound is the frame's: what stands before the body counts too. */
+  #tooLarge(body, id) {
+    const limit = this.maxPayload;
+    if (limit === 0) return null;
+    const head = 2 + this.#nsp + (id === null ? 0 : String(id).length);
+    if (!utf8Longer(body, limit - head)) return null;
+    return new WhiskError("payload_too_large", `the server takes ${limit} bytes at most`, {
+      limit,
+    });
+  }
+
+  #late(id, timeoutMs) {
+    this.#queue = this.#queue.filter((entry) => entry.id !== id);
+    this.#settle(id)?.reject(
+      new WhiskError("timeout", `no acknowledgement within ${timeoutMs} ms`),
+    );
+  }
+
+  /** Forgets an awaited acknowledgement and returns it. */
+  #settle(id) {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(id);
+    this.#timers.clearTimeout(pending.timer);
+    return pending;
+  }
+}
+
+// Many links, one after the other: opening, confirming, losing, coming back, and the end.
+
+
+/**
+ * The client's connection, which outlives its links.
  *
  * `state` goes `connecting` → `confirming` → `connected`; after a loss `reconnecting` →
- * `confirming` → `connected`; and at the end `disconnected`, which is for good.
+ * `confirming` → `connected`; and at the end `disconnected`, which is for good. First everything is
+ * in its new state, then handlers hear of it.
  */
-export class Client {
+class Connection {
+  state = "connecting";
+  address = null;
+  userId = null;
+
   #options;
+  #handlers;
+  #outbox;
+  #owner;
   #credentials;
-  #state = "connecting";
   #link = null;
-  #address = null;
-  #userId = null;
 
   /**
    * Changes whenever the client turns to something else, so that a late answer knows it is late.
@@ -790,23 +1128,20 @@ export class Client {
   #wait = null;
   #attemptTimer = null;
   #drainMs = null;
-
-  #lifecycle = new Listeners();
-  #events = new Listeners();
-  /** Frames that wait for a confirmed connection: `{ body, id }`, oldest first. */
-  #queue = [];
-  /** Awaited acknowledgements: id → `{ resolve, reject, timer, sent }`. */
-  #pending = new Map();
-  #nextId = 0;
-  #maxPayload = 0;
   #unwatch = () => {};
 
-  /** @internal Use `connect`. */
-  constructor(options) {
-    this.#options = readOptions(options);
-    this.#credentials = new Credentials(this.#options);
-    const asks = this.#options.groups.whisk.get("whisk.auth.request")?.handler;
-    if (this.#options.session && !this.#credentials.any && !asks) {
+  /**
+   * @param {{ event(link: Link, packet: object): void }} owner gets each event of the server, after
+   *   the connection's own part in it
+   */
+  constructor(options, handlers, outbox, owner) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#outbox = outbox;
+    this.#owner = owner;
+    this.#credentials = new Credentials(options);
+    const asks = handlers.ofHandshake("whisk.auth.request");
+    if (options.session && !this.#credentials.any && !asks) {
       throw new WhiskError(
         "no_credential",
         "nothing proves the session: pass token, getToken or renewUrl " +
@@ -820,113 +1155,18 @@ export class Client {
     this.#open();
   }
 
-  /** `connecting`, `confirming`, `connected`, `reconnecting`, or `disconnected` (for good). */
-  get state() {
-    return this.#state;
-  }
-
-  /** The socket's address on the bus, `ws/<nid>/<sid>`, while connected. */
-  get address() {
-    return this.#address;
-  }
-
-  /** The session's user, as the last confirmation told. */
-  get userId() {
-    return this.#userId;
-  }
-
   /** The socket's id while connected. */
   get id() {
-    return this.#state === "connected" ? (this.#link?.sid ?? null) : null;
+    return this.state === "connected" ? (this.#link?.sid ?? null) : null;
   }
 
-  /**
-   * Adds a handler: of the client's own events (`connect`, `disconnect`, `reconnecting`,
-   * `reconnect`, `error`, `close`) or of any event from the server. The two live apart: no event
-   * from the server reaches a handler of the client's own. If the server awaits an acknowledgement,
-   * it gets what the first handler of the event returns, or its promise.
-   */
-  on(event, handler) {
-    this.#table(event).add(event, handler, false);
-    return this;
+  /** Whether an answer may still go out on this link. */
+  holds(link) {
+    return link === this.#link;
   }
 
-  /** Like `on`, for one time. */
-  once(event, handler) {
-    this.#table(event).add(event, handler, true);
-    return this;
-  }
-
-  /** Removes a handler, or all of an event; those given as `groups` stay. */
-  off(event, handler) {
-    this.#table(event).remove(event, handler);
-    return this;
-  }
-
-  /**
-   * Sends an event, at most once. While away, up to 128 wait and leave in order after confirmation.
-   * @returns {boolean} whether it was sent or waits; if not, the event `error` says why
-   *   (`buffer_full`, `payload_too_large`, `not_serializable`, `closed`)
-   */
-  emit(event, ...args) {
-    checkName(event);
-    if (typeof args.at(-1) === "function")
-      throw new TypeError("emit takes no callback: use emitWithAck");
-    try {
-      this.#dispatch(stringify([event, ...args]), null);
-      return true;
-    } catch (error) {
-      this.#fire("error", error);
-      return false;
-    }
-  }
-
-  /**
-   * Sends an event and awaits its acknowledgement.
-   *
-   * Rejects with a `WhiskError`: the code of the server's error acknowledgement (and all of it as
-   * `data`); `timeout`; `connection_dropped` (sent, and what became of it is unknown); or why it
-   * was not sent (`buffer_full`, `payload_too_large`, `not_serializable`, `closed`). The time
-   * counts from the call, waiting included; what was not sent by then never is.
-   * @param {string} event
-   * @param {unknown} [payload]
-   * @param {{ timeoutMs?: number }} [options]
-   * @returns {Promise<unknown>}
-   */
-  async emitWithAck(event, payload, { timeoutMs = 5000 } = {}) {
-    checkName(event);
-    if (!isMillis(timeoutMs) || timeoutMs > TIMER_MAX_MS)
-      throw new TypeError("timeoutMs must be milliseconds");
-    const body = stringify(payload === undefined ? [event] : [event, payload]);
-    if (this.#pending.size >= PENDING_ACKS_MAX) {
-      throw new WhiskError(
-        "buffer_full",
-        `${PENDING_ACKS_MAX} acknowledgements are awaited already`,
-      );
-    }
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      const timer = this.#options.timers.setTimeout(() => {
-        this.#queue = this.#queue.filter((entry) => entry.id !== id);
-        this.#settle(id)?.reject(
-          new WhiskError("timeout", `no acknowledgement within ${timeoutMs} ms`),
-        );
-      }, timeoutMs);
-      this.#pending.set(id, { resolve, reject, timer, sent: false });
-      try {
-        this.#dispatch(body, id);
-      } catch (error) {
-        this.#settle(id)?.reject(error);
-      }
-    });
-  }
-
-  /**
-   * Leaves for good: the server is told, waiting emits are dropped, awaited acknowledgements
-   * reject.
-   */
   close() {
-    if (this.#state === "disconnected") return;
+    if (this.state === "disconnected") return;
     const link = this.#link;
     if (link?.sid) link.send("41", "");
     link?.leave(1000);
@@ -957,6 +1197,7 @@ export class Client {
       this.#couldNotOpen(cause, "transport", "the connection could not be opened");
       return;
     }
+    this.#outbox.attach(this.#link);
     this.#attemptTimer = timers.setTimeout(() => {
       const error = new WhiskError("timeout", `not connected and confirmed within ${timeoutMs} ms`);
       this.#link?.fail({ reason: "timeout", error, closeWith: 4003 });
@@ -985,8 +1226,8 @@ export class Client {
   }
 
   #opened(link, { credential, body }) {
-    this.#state = "confirming";
-    this.#maxPayload = link.handshake.maxPayload;
+    this.state = "confirming";
+    this.#outbox.maxPayload = link.handshake.maxPayload;
     if (credential !== null) {
       link.credential = credential;
       this.#credentials.sent(credential);
@@ -1019,9 +1260,45 @@ export class Client {
         this.#event(link, packet);
         break;
       case "ack":
-        this.#acknowledged(packet);
+        this.#outbox.acknowledged(packet);
         break;
     }
+  }
+
+  #event(link, packet) {
+    const [payload] = packet.args;
+    switch (packet.event) {
+      case "whisk.auth.request":
+        if (packet.id === undefined)
+          this.#broken(link, "whisk.auth.request without an acknowledgement id");
+        else if (this.#options.session) this.#answerAuth(link, payload, packet.id);
+        this.#handlers.tell(packet.event, packet.args, { handled: true });
+        return;
+      case "whisk.auth.accept":
+        if (this.#options.session) this.#accept(link, payload);
+        break;
+      case "whisk.auth.error": {
+        const failure = own(payload, "error");
+        const [code, message] = [own(failure, "code"), own(failure, "message")];
+        this.#refused(
+          link,
+          new WhiskError(
+            isText(code) ? code : "session_refused",
+            isText(message) ? message : undefined,
+            failure,
+          ),
+        );
+        break;
+      }
+      case "whisk.reconnect": {
+        const afterMs = own(payload, "after_ms");
+        if (isMillis(afterMs)) this.#drainMs = afterMs;
+        // The server takes nothing new on this link; what is emitted now waits for the next one.
+        link.leaving = true;
+        break;
+      }
+    }
+    this.#owner.event(link, packet);
   }
 
   #broken(link, what) {
@@ -1033,7 +1310,7 @@ export class Client {
    * another.
    */
   async #answerAuth(link, payload, id) {
-    const custom = this.#options.groups.whisk.get("whisk.auth.request")?.handler;
+    const custom = this.#handlers.ofHandshake("whisk.auth.request");
     let credential = null;
     const standard = async () => {
       credential = !link.live && link.credential ? link.credential : await this.#credentials.take();
@@ -1069,8 +1346,8 @@ export class Client {
     }
     const resumed = link.credential?.kind === "resume";
     this.#credentials.accepted(resume);
-    this.#address = address;
-    this.#userId = own(payload, "user_id") ?? null;
+    this.address = address;
+    this.userId = own(payload, "user_id") ?? null;
     // A server may confirm again to hand out a new `resume`: that is no new connection.
     if (!link.live) this.#confirmed(link, resumed);
   }
@@ -1080,13 +1357,13 @@ export class Client {
     const again = this.#confirmedAt !== null;
     const attempt = this.#attempt;
     this.#confirmedAt = this.#options.timers.now();
-    this.#state = "connected";
+    this.state = "connected";
     link.live = true;
     const turn = this.#turn;
-    this.#flush();
+    this.#outbox.flush();
     if (turn !== this.#turn) return;
-    this.#fire("connect", { userId: this.#userId, address: this.#address, resumed });
-    if (again && turn === this.#turn) this.#fire("reconnect", { attempt });
+    this.#handlers.fire("connect", { userId: this.userId, address: this.address, resumed });
+    if (again && turn === this.#turn) this.#handlers.fire("reconnect", { attempt });
   }
 
   /** The server looked at the session and said no. */
@@ -1108,7 +1385,7 @@ export class Client {
 
   #lost(link, loss) {
     if (link !== this.#link) return;
-    if (loss.code === UNAUTHORIZED && this.#state !== "connected") {
+    if (loss.code === UNAUTHORIZED && this.state !== "connected") {
       this.#refused(link, new WhiskError("session_refused", "the server refused the session"));
       return;
     }
@@ -1118,7 +1395,7 @@ export class Client {
     comeBack ??= !link.dismissed && (code === null || comesBack(code));
     if (
       error === null &&
-      this.#state !== "connected" &&
+      this.state !== "connected" &&
       loss.reason === "transport close" &&
       comeBack
     ) {
@@ -1129,18 +1406,15 @@ export class Client {
       const name = known?.comeBack === false ? known.name : "dismissed";
       error = new WhiskError(name, `the server wants this client to stay away: ${name}`);
     }
-    if (this.#state !== "connected") this.#credentials.unanswered(link.credential);
+    if (this.state !== "connected") this.#credentials.unanswered(link.credential);
     this.#ended({ ...loss, error, comeBack });
   }
 
-  /**
-   * An attempt or a connection ended. First the client is in its new state, then handlers hear of
-   * it.
-   */
+  /** An attempt or a connection ended. */
   #ended({ reason, code, error, comeBack, notBeforeMs = 0 }) {
     const { timers, attempts } = this.#options;
     timers.clearTimeout(this.#attemptTimer);
-    const wasConnected = this.#state === "connected";
+    const wasConnected = this.state === "connected";
     if (wasConnected && timers.now() - this.#confirmedAt >= STABLE_MS) this.#attempt = 0;
     if (comeBack && this.#attempt >= attempts) {
       this.#stop({
@@ -1158,9 +1432,9 @@ export class Client {
     }
     this.#losses += 1;
     this.#attempt += 1;
-    this.#state = "reconnecting";
-    this.#address = null;
-    this.#dropSent();
+    this.state = "reconnecting";
+    this.address = null;
+    this.#outbox.detach();
     const asked = this.#drainMs !== null || notBeforeMs > 0;
     const delayMs = Math.min(
       DELAY_ASKED_MAX_MS,
@@ -1170,9 +1444,9 @@ export class Client {
     const attempt = this.#attempt;
     const turn = ++this.#turn;
     this.#wait = { asked, timer: timers.setTimeout(() => this.#endWait(), delayMs) };
-    if (wasConnected) this.#fire("disconnect", { reason, code, willReconnect: true });
-    if (error !== null) this.#fire("error", error);
-    if (turn === this.#turn) this.#fire("reconnecting", { attempt, delayMs });
+    if (wasConnected) this.#handlers.fire("disconnect", { reason, code, willReconnect: true });
+    if (error !== null) this.#handlers.fire("error", error);
+    if (turn === this.#turn) this.#handlers.fire("reconnecting", { attempt, delayMs });
   }
 
   #endWait() {
@@ -1191,175 +1465,146 @@ export class Client {
   }
 
   #stop({ reason, code, error }) {
-    const wasConnected = this.#state === "connected";
-    const dropped = this.#queue.filter((entry) => entry.id === null).length;
+    const wasConnected = this.state === "connected";
     const { timers } = this.#options;
     this.#turn += 1;
-    this.#state = "disconnected";
+    this.state = "disconnected";
     this.#link = null;
-    this.#address = null;
+    this.address = null;
     timers.clearTimeout(this.#attemptTimer);
     if (this.#wait !== null) timers.clearTimeout(this.#wait.timer);
     this.#wait = null;
     this.#unwatch();
-    this.#dropSent();
-    this.#queue = [];
-    for (const id of [...this.#pending.keys()]) {
-      this.#settle(id).reject(
-        new WhiskError("closed", "the client was closed before this was sent", undefined, {
-          cause: error,
-        }),
-      );
-    }
-    if (wasConnected) this.#fire("disconnect", { reason, code, willReconnect: false });
-    if (error !== null) this.#fire("error", error);
+    const dropped = this.#outbox.end(error);
+    if (wasConnected) this.#handlers.fire("disconnect", { reason, code, willReconnect: false });
+    if (error !== null) this.#handlers.fire("error", error);
     if (dropped > 0)
-      this.#fire(
+      this.#handlers.fire(
         "error",
         new WhiskError("closed", `${dropped} emits were never sent`, { dropped }),
       );
-    this.#fire("close", { reason, code });
+    this.#handlers.fire("close", { reason, code });
+  }
+}
+
+// The interface of one client, in front of its connection, its outbox and its handlers.
+
+
+/** Names that Socket.IO keeps for itself: a server drops a socket that emits one. */
+const RESERVED = new Set([
+  "connect",
+  "connect_error",
+  "disconnect",
+  "disconnecting",
+  "newListener",
+  "removeListener",
+]);
+
+/** A connection to Whisk that outlives its transports. Made by `connect`. */
+class Client {
+  #handlers;
+  #outbox;
+  #connection;
+
+  /** @internal Use `connect`. */
+  constructor(given) {
+    const options = readOptions(given);
+    this.#handlers = new Handlers(options.groups);
+    this.#outbox = new Outbox(options, (error) => this.#handlers.fire("error", error));
+    this.#connection = new Connection(options, this.#handlers, this.#outbox, {
+      event: (link, packet) => this.#event(link, packet),
+    });
   }
 
-  // -- sending
-
-  /** Sends or queues; throws why it can do neither. */
-  #dispatch(body, id) {
-    // After a sleep, a dead link may still look open: what is sent into it would be lost.
-    this.#link?.checkAlive();
-    if (this.#state === "disconnected") throw new WhiskError("closed", "the client is closed");
-    if (this.#tooLarge(body, id)) throw tooLarge(this.#maxPayload);
-    if (this.#link?.writable) {
-      if (this.#link.unsentBytes > UNSENT_BYTES_MAX) {
-        throw new WhiskError("buffer_full", "the transport does not keep up");
-      }
-      this.#write(body, id);
-    } else if (this.#queue.length >= QUEUE_MAX) {
-      throw new WhiskError("buffer_full", `${QUEUE_MAX} emits wait for the connection already`);
-    } else {
-      this.#queue.push({ body, id });
-    }
+  /** `connecting`, `confirming`, `connected`, `reconnecting`, or `disconnected` (for good). */
+  get state() {
+    return this.#connection.state;
   }
 
-  #write(body, id) {
-    if (id !== null) this.#pending.get(id).sent = true;
-    this.#link.send("42", id === null ? body : id + body);
+  /** The socket's address on the bus, `ws/<nid>/<sid>`, while connected. */
+  get address() {
+    return this.#connection.address;
   }
 
-  /** The bound is the frame's: what stands before the body counts too. */
-  #tooLarge(body, id) {
-    if (this.#maxPayload === 0) return false;
-    const { namespace } = this.#options;
-    const head =
-      2 +
-      (namespace === "/" ? 0 : utf8Length(namespace) + 1) +
-      (id === null ? 0 : String(id).length);
-    return utf8Longer(body, this.#maxPayload - head);
+  /** The session's user, as the last confirmation told. */
+  get userId() {
+    return this.#connection.userId;
   }
 
-  #flush() {
-    const waiting = this.#queue;
-    this.#queue = [];
-    const refused = [];
-    for (const { body, id } of waiting) {
-      // The bound was not known, or another, when this was queued.
-      if (!this.#tooLarge(body, id)) this.#write(body, id);
-      else if (id !== null) this.#settle(id).reject(tooLarge(this.#maxPayload));
-      else refused.push(tooLarge(this.#maxPayload));
-    }
-    for (const error of refused) this.#fire("error", error);
-  }
-
-  /** Forgets an awaited acknowledgement and returns it. */
-  #settle(id) {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(id);
-    this.#options.timers.clearTimeout(pending.timer);
-    return pending;
-  }
-
-  /** Acknowledgements of what left on a lost link cannot come any more. */
-  #dropSent() {
-    for (const [id, { sent }] of [...this.#pending]) {
-      if (sent)
-        this.#settle(id).reject(
-          new WhiskError(
-            "connection_dropped",
-            "the connection was lost before the acknowledgement",
-          ),
-        );
-    }
-  }
-
-  #acknowledged({ id, args }) {
-    // One that came too late, or twice, is nobody's: ids are never used again.
-    const pending = this.#settle(id);
-    if (pending === undefined) return;
-    const failure = own(args[0], "error");
-    const code = own(failure, "code");
-    if (isText(code)) {
-      const message = own(failure, "message");
-      pending.reject(new WhiskError(code, isText(message) ? message : code, failure));
-    } else {
-      pending.resolve(args[0]);
-    }
-  }
-
-  // -- receiving
-
-  #event(link, { event, args, id }) {
-    const [payload] = args;
-    switch (event) {
-      case "whisk.auth.request":
-        if (id === undefined)
-          this.#broken(link, "whisk.auth.request without an acknowledgement id");
-        else if (this.#options.session) this.#answerAuth(link, payload, id);
-        this.#tell("whisk", event, args, { handled: true });
-        return;
-      case "whisk.auth.accept":
-        if (this.#options.session) this.#accept(link, payload);
-        break;
-      case "whisk.auth.error": {
-        const failure = own(payload, "error");
-        const [code, message] = [own(failure, "code"), own(failure, "message")];
-        this.#refused(
-          link,
-          new WhiskError(
-            isText(code) ? code : "session_refused",
-            isText(message) ? message : undefined,
-            failure,
-          ),
-        );
-        break;
-      }
-      case "whisk.reconnect": {
-        const afterMs = own(payload, "after_ms");
-        if (isMillis(afterMs)) this.#drainMs = afterMs;
-        // The server takes nothing new on this link; what is emitted now waits for the next one.
-        link.leaving = true;
-        break;
-      }
-    }
-    const group = event.startsWith("whisk.") ? "whisk" : "app";
-    const answer = this.#tell(group, event, args, { answers: id !== undefined });
-    if (id !== undefined) this.#reply(link, id, event, answer);
+  /** The socket's id while connected. */
+  get id() {
+    return this.#connection.id;
   }
 
   /**
-   * Calls the handlers of a server's event: the group's handler, its callback, then those of `on`.
-   * @returns what the first of handler and `on` gave, as `{ value }`, or null if there was none
+   * Adds a handler: of the client's own events (`connect`, `disconnect`, `reconnecting`,
+   * `reconnect`, `error`, `close`) or of any event from the server. The two live apart: no event
+   * from the server reaches a handler of the client's own. If the server awaits an acknowledgement,
+   * it gets what the first handler of the event returns, or its promise.
    */
-  #tell(group, event, args, { handled = false, answers = false }) {
-    const { handler, callback } = this.#options.groups[group].get(event) ?? {};
-    let answer = null;
-    if (handler && !handled) answer = { value: this.#call(event, handler, args, answers) };
-    if (callback) this.#call(event, callback, args);
-    for (const fn of this.#events.take(event)) {
-      const value = this.#call(event, fn, args, answers && answer === null);
-      answer ??= { value };
+  on(event, handler) {
+    this.#handlers.add(event, handler, false);
+    return this;
+  }
+
+  /** Like `on`, for one time. */
+  once(event, handler) {
+    this.#handlers.add(event, handler, true);
+    return this;
+  }
+
+  /** Removes a handler, or all of an event; those given as `groups` stay. */
+  off(event, handler) {
+    this.#handlers.remove(event, handler);
+    return this;
+  }
+
+  /**
+   * Sends an event, at most once. While away, up to 128 wait and leave in order after confirmation.
+   * @returns {boolean} whether it was sent or waits; if not, the event `error` says why
+   *   (`buffer_full`, `payload_too_large`, `not_serializable`, `closed`)
+   */
+  emit(event, ...args) {
+    checkName(event);
+    if (typeof args.at(-1) === "function")
+      throw new TypeError("emit takes no callback: use emitWithAck");
+    try {
+      this.#outbox.send([event, ...args]);
+      return true;
+    } catch (error) {
+      this.#handlers.fire("error", error);
+      return false;
     }
-    return answer;
+  }
+
+  /**
+   * Sends an event and awaits its acknowledgement.
+   *
+   * Rejects with a `WhiskError`: the code of the server's error acknowledgement (and all of it as
+   * `data`); `timeout`; `connection_dropped` (sent, and what became of it is unknown); or why it
+   * was not sent (`buffer_full`, `payload_too_large`, `not_serializable`, `closed`). The time
+   * counts from the call, waiting included; what was not sent by then never is.
+   * @param {string} event
+   * @param {unknown} [payload]
+   * @param {{ timeoutMs?: number }} [options]
+   * @returns {Promise<unknown>}
+   */
+  async emitWithAck(event, payload, { timeoutMs } = {}) {
+    checkName(event);
+    return this.#outbox.ask(payload === undefined ? [event] : [event, payload], { timeoutMs });
+  }
+
+  /**
+   * Leaves for good: the server is told, waiting emits are dropped, awaited acknowledgements
+   * reject.
+   */
+  close() {
+    this.#connection.close();
+  }
+
+  #event(link, { event, args, id }) {
+    const answer = this.#handlers.tell(event, args, { answers: id !== undefined });
+    if (id !== undefined) this.#reply(link, id, event, answer);
   }
 
   async #reply(link, id, event, answer) {
@@ -1368,90 +1613,54 @@ export class Client {
       if (answer === null) throw new WhiskError("unknown_event", "no handler for this event");
       const value = await answer.value;
       body = this.#answerBody(event, value);
-      if (this.#tooLarge(body, id)) throw tooLarge(this.#maxPayload);
+      this.#outbox.checkSize(body, id);
     } catch (cause) {
       const error =
         cause instanceof WhiskError ? cause : { code: "internal", message: "the handler failed" };
       body = JSON.stringify([{ error: { code: error.code, message: error.message } }]);
     }
-    if (link === this.#link) link.send("43", id + body);
+    if (this.#connection.holds(link)) link.send("43", id + body);
   }
 
   #answerBody(event, value) {
     try {
       return stringify(value === undefined ? [] : [value]);
     } catch (cause) {
-      this.#handlerFailed(event, cause);
+      this.#handlers.failed(event, cause);
       throw cause.cause;
     }
   }
-
-  // -- handlers
-
-  #table(event) {
-    return LIFECYCLE.has(event) ? this.#lifecycle : this.#events;
-  }
-
-  #fire(event, detail) {
-    const { handler, callback } = this.#options.groups.base.get(event) ?? {};
-    const fns = [handler, callback, ...this.#lifecycle.take(event)].filter(Boolean);
-    for (const fn of fns) this.#call(event, fn, [detail]);
-    if (event === "error" && fns.length === 0 && detail.code === "handler_failed")
-      report(detail.cause);
-  }
-
-  /**
-   * User code never breaks the client: what it throws becomes the event `error`. Only a
-   * `WhiskError` of one that answers the server is meant for the server instead.
-   */
-  #call(event, fn, args, answers = false) {
-    let value;
-    try {
-      value = fn(...args);
-    } catch (cause) {
-      value = Promise.reject(cause);
-    }
-    if (typeof value?.then === "function") {
-      value.then(undefined, (cause) => {
-        if (!answers || !(cause instanceof WhiskError)) this.#handlerFailed(event, cause);
-      });
-    }
-    return value;
-  }
-
-  #handlerFailed(event, cause) {
-    if (event === "error") report(cause);
-    else
-      this.#fire(
-        "error",
-        new WhiskError("handler_failed", `a handler of "${event}" failed`, { event }, { cause }),
-      );
-  }
 }
-
-const tooLarge = (maxPayload) =>
-  new WhiskError("payload_too_large", `the server takes ${maxPayload} bytes at most`, {
-    limit: maxPayload,
-  });
 
 function checkName(event) {
   if (typeof event !== "string") throw new TypeError("an event's name is a string");
   if (RESERVED.has(event)) throw new TypeError(`the event name "${event}" is reserved`);
 }
 
-/** Listens to what a browser knows of the network and of sleep. Returns how to stop listening. */
-function watchPlatform(online, visible) {
-  const { document } = globalThis;
-  const onVisible = () => {
-    if (document.visibilityState === "visible") visible();
-  };
-  globalThis.addEventListener?.("online", online);
-  document?.addEventListener?.("visibilitychange", onVisible);
-  return () => {
-    globalThis.removeEventListener?.("online", online);
-    document?.removeEventListener?.("visibilitychange", onVisible);
-  };
-}
+/**
+ * The client of Whisk for browsers and Node: one module, no dependencies.
+ *
+ * It speaks Socket.IO 5 over Engine.IO 4 on a WebSocket, confirms the page's session, comes back by
+ * itself after a loss, and says honestly what became of each message. Its modules stand in the order
+ * of reading:
+ *
+ *   limits, close, errors, values           what the outside can name, and what may be told of it
+ *   packets                                 text in, checked packets out
+ *   listeners, handlers, urls, options      who hears of what, and what `connect` takes
+ *   timing, platform, credentials, link     small parts, and one transport up to its loss
+ *   outbox                                  what leaves, and what became of it
+ *   connection                              many links, one after the other
+ *   client                                  all of it behind one interface
+ *
+ * Names that came over the network are only ever keys of a `Map`, never of a plain object, and
+ * nothing received is merged into another object: no prototype can be reached from outside.
+ *
+ * @module whisk
+ */
+
+
+/** The version of this library. */
+const version = "0.1.0";
 
 /**
  * Connects to a ws-service and returns the client at once; `connect` fires when the session is
@@ -1461,6 +1670,8 @@ function watchPlatform(online, visible) {
  * @returns {Client}
  * @throws {WhiskError} `bad_option`, `no_credential` or `no_websocket`, before anything is opened
  */
-export function connect(options) {
+function connect(options) {
   return new Client(options);
 }
+
+export { Client, WhiskError, closeCodes, comesBack, connect, version };

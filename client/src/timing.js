@@ -1,0 +1,28 @@
+// Back-off and deadlines.
+
+import { WhiskError } from "./errors.js";
+import { DELAY_FLOOR_MS } from "./limits.js";
+
+/** Exponential back-off with full jitter: anywhere between the floor and a ceiling that doubles. */
+export function backoffMs(attempt, { minMs, maxMs, random }) {
+  const ceiling = Math.min(maxMs, minMs * 2 ** (attempt - 1));
+  return Math.round(Math.max(Math.min(DELAY_FLOOR_MS, minMs), random() * ceiling));
+}
+
+/**
+ * The promise's outcome, or `unavailable` when it takes too long: user code and networks may hang.
+ */
+export async function within(ms, timers, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = timers.setTimeout(
+      () => reject(new WhiskError("unavailable", `not prepared within ${ms} ms`)),
+      ms,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    timers.clearTimeout(timer);
+  }
+}

@@ -38,6 +38,7 @@ pub const MAX_REASON: usize = 123;
 /// | 4101 | `unauthorized` | no |
 /// | 4102 | `session_ended` | no |
 /// | 4103 | `too_many_unconfirmed` | no |
+/// | 4104 | `auth_expired` | yes |
 ///
 /// Ranges hold for codes not in the table: every 41xx stays away, everything else comes back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +89,7 @@ close_codes! {
     UNAUTHORIZED = 4101, "unauthorized", "The confirmation was refused.";
     SESSION_ENDED = 4102, "session_ended", "Logout, or the session was revoked.";
     TOO_MANY_UNCONFIRMED = 4103, "too_many_unconfirmed", "Too many events before confirmation.";
+    AUTH_EXPIRED = 4104, "auth_expired", "The confirmation ran out and was not renewed in time.";
 }
 
 impl CloseCode {
@@ -116,7 +118,7 @@ impl CloseCode {
     /// Official Socket.IO clients come back after any transport close. For a code that says
     /// otherwise, send a Socket.IO DISCONNECT in every connected nsp before the close frame.
     pub const fn comes_back(self) -> bool {
-        !matches!(self.0, 1000 | 1002 | 1003 | 1007..=1010 | 4100..=4199)
+        !matches!(self.0, 1000 | 1002 | 1003 | 1007..=1010 | 4100..=4103 | 4105..=4199)
     }
 }
 
@@ -177,7 +179,7 @@ mod tests {
     fn the_number_tells_whether_to_come_back() {
         let away: Vec<u16> = (0..=u16::MAX).filter(|code| !CloseCode(*code).comes_back()).collect();
         let mut expected = vec![1000, 1002, 1003, 1007, 1008, 1009, 1010];
-        expected.extend(4100..4200);
+        expected.extend((4100..4200).filter(|code| *code != CloseCode::AUTH_EXPIRED.get()));
         assert_eq!(away, expected);
     }
 

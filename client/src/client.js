@@ -1,11 +1,12 @@
 // The interface of one client, in front of its connection, its outbox and its handlers.
 
+import { Channels } from "./channels.js";
 import { Connection } from "./connection.js";
 import { WhiskError } from "./errors.js";
 import { Handlers } from "./handlers.js";
 import { readOptions } from "./options.js";
 import { Outbox } from "./outbox.js";
-import { stringify } from "./values.js";
+import { stringify } from "./json.js";
 
 /** Names that Socket.IO keeps for itself: a server drops a socket that emits one. */
 const RESERVED = new Set([
@@ -21,15 +22,23 @@ const RESERVED = new Set([
 export class Client {
   #handlers;
   #outbox;
+  #channels;
   #connection;
 
   /** @internal Use `connect`. */
   constructor(given) {
     const options = readOptions(given);
     this.#handlers = new Handlers(options.groups);
-    this.#outbox = new Outbox(options, (error) => this.#handlers.fire("error", error));
+    const report = (error) => this.#handlers.fire("error", error);
+    this.#outbox = new Outbox(options, report);
+    const host = { options, handlers: this.#handlers, outbox: this.#outbox, report };
+    const channels = new Channels(host);
+    this.#channels = channels;
     this.#connection = new Connection(options, this.#handlers, this.#outbox, {
       event: (link, packet) => this.#event(link, packet),
+      connected: () => channels.connected(),
+      dropped: () => channels.dropped(),
+      ended: (error) => channels.ended(error),
     });
   }
 
@@ -53,11 +62,21 @@ export class Client {
     return this.#connection.id;
   }
 
+  /** What is said to this client's user, wherever that is connected. */
+  get user() {
+    return this.#channels.user;
+  }
+
+  /** What is said to this client's session, in all of its pages. */
+  get session() {
+    return this.#channels.session;
+  }
+
   /**
    * Adds a handler: of the client's own events (`connect`, `disconnect`, `reconnecting`,
-   * `reconnect`, `error`, `close`) or of any event from the server. The two live apart: no event
-   * from the server reaches a handler of the client's own. If the server awaits an acknowledgement,
-   * it gets what the first handler of the event returns, or its promise.
+   * `reconnect`, `session`, `error`, `close`) or of any event from the server. The two live apart:
+   * no event from the server reaches a handler of the client's own. If the server awaits an
+   * acknowledgement, it gets what the first handler of the event returns, or its promise.
    */
   on(event, handler) {
     this.#handlers.add(event, handler, false);
@@ -85,13 +104,7 @@ export class Client {
     checkName(event);
     if (typeof args.at(-1) === "function")
       throw new TypeError("emit takes no callback: use emitWithAck");
-    try {
-      this.#outbox.send([event, ...args]);
-      return true;
-    } catch (error) {
-      this.#handlers.fire("error", error);
-      return false;
-    }
+    return this.#send([event, ...args]);
   }
 
   /**
@@ -107,8 +120,47 @@ export class Client {
    * @returns {Promise<unknown>}
    */
   async emitWithAck(event, payload, { timeoutMs } = {}) {
-    checkName(event);
-    return this.#outbox.ask(payload === undefined ? [event] : [event, payload], { timeoutMs });
+    return this.ask(event, payload, { timeoutMs });
+  }
+
+  /**
+   * Asks the server and promises its answer. The same as `emitWithAck`, with a choice for the time
+   * without a connection: `whenAway: "fail"` rejects at once with `away`, `"wait"` waits.
+   */
+  async ask(topic, payload, { timeoutMs, whenAway } = {}) {
+    checkName(topic);
+    checkWhenAway(whenAway);
+    const args = payload === undefined ? [topic] : [topic, payload];
+    return this.#outbox.ask(args, { timeoutMs, whenAway });
+  }
+
+  /**
+   * Tells the server something. With `ack: true` it promises that the server has dealt with it;
+   * else it is an `emit` of one payload, and returns what that returns.
+   */
+  tell(topic, payload, { ack = false, timeoutMs, whenAway } = {}) {
+    if (ack) return this.ask(topic, payload, { timeoutMs, whenAway });
+    checkName(topic);
+    checkWhenAway(whenAway);
+    return this.#send(payload === undefined ? [topic] : [topic, payload], { whenAway });
+  }
+
+  /**
+   * Subscribes to a channel, and again after each loss.
+   * @param {string} name
+   * @param {{ query?: unknown, presence?: object | false, timeoutMs?: number }} [options]
+   * @returns {Promise<Channel>} once the server takes it; rejects with its refusal, or `timeout`
+   */
+  subscribe(name, options) {
+    return this.#channels.subscribe(name, options);
+  }
+
+  /**
+   * Adds a handler of what is said to everybody.
+   * @returns {() => void} removes it
+   */
+  onBroadcast(topic, handler) {
+    return this.#channels.onBroadcast(topic, handler);
   }
 
   /**
@@ -116,10 +168,23 @@ export class Client {
    * reject.
    */
   close() {
+    this.#channels.leave();
     this.#connection.close();
   }
 
-  #event(link, { event, args, id }) {
+  #send(args, options) {
+    try {
+      this.#outbox.send(args, options);
+      return true;
+    } catch (error) {
+      this.#handlers.fire("error", error);
+      return false;
+    }
+  }
+
+  #event(link, packet) {
+    this.#channels.event(packet);
+    const { event, args, id } = packet;
     const answer = this.#handlers.tell(event, args, { answers: id !== undefined });
     if (id !== undefined) this.#reply(link, id, event, answer);
   }
@@ -152,4 +217,9 @@ export class Client {
 function checkName(event) {
   if (typeof event !== "string") throw new TypeError("an event's name is a string");
   if (RESERVED.has(event)) throw new TypeError(`the event name "${event}" is reserved`);
+}
+
+function checkWhenAway(whenAway = "wait") {
+  if (whenAway !== "wait" && whenAway !== "fail")
+    throw new TypeError('whenAway is "wait" or "fail"');
 }

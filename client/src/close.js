@@ -35,6 +35,8 @@ export const closeCodes = new Map(
 
 /** The confirmation was refused. */
 export const UNAUTHORIZED = 4101;
+/** The confirmation ran out. */
+export const AUTH_EXPIRED = 4104;
 
 /**
  * Whether a client comes back after a close with this code: by the table, else never after 41xx and

@@ -1,13 +1,14 @@
 // Many links, one after the other: opening, confirming, losing, coming back, and the end.
 
 import { Credentials } from "./credentials.js";
-import { closeCodes, comesBack, UNAUTHORIZED } from "./close.js";
-import { badOption, malformed, RETRYABLE, UNMENDABLE, WhiskError } from "./errors.js";
+import { AUTH_EXPIRED, closeCodes, comesBack, UNAUTHORIZED } from "./close.js";
+import { badOption, ignored, malformed, RETRYABLE, UNMENDABLE, WhiskError } from "./errors.js";
 import { DELAY_ASKED_MAX_MS, STABLE_MS } from "./limits.js";
 import { Link } from "./link.js";
 import { watchPlatform } from "./platform.js";
 import { backoffMs, within } from "./timing.js";
-import { isMillis, isObject, isText, own, stringify } from "./values.js";
+import { stringify } from "./json.js";
+import { isMillis, isObject, isText, own } from "./values.js";
 
 /**
  * The client's connection, which outlives its links.
@@ -44,11 +45,18 @@ export class Connection {
   #wait = null;
   #attemptTimer = null;
   #drainMs = null;
+  /** Why the server puts this client out, once it said so. */
+  #bootReason = null;
   #unwatch = () => {};
 
   /**
-   * @param {{ event(link: Link, packet: object): void }} owner gets each event of the server, after
-   *   the connection's own part in it
+   * @param {{
+   *   event(link: Link, packet: object): void,
+   *   connected(): () => void,
+   *   dropped(): () => void,
+   *   ended(error: WhiskError | null): () => void,
+   * }} owner gets each event of the server after the connection's own part in it; the other three
+   *   bring it into its new state, and give what tells its handlers so
    */
   constructor(options, handlers, outbox, owner) {
     this.#options = options;
@@ -125,19 +133,17 @@ export class Connection {
    * and number.
    */
   async #prepare() {
-    const { session, lateAuth, nextUrl, auth } = this.#options;
+    const { session, lateAuth, nextUrl, auth, client } = this.#options;
     const url = await nextUrl(this.#losses);
     const extra = (typeof auth === "function" ? await auth() : auth) ?? {};
     if (!isObject(extra)) throw badOption("auth gave no object");
     const shows = session && !lateAuth && this.#credentials.any;
     const credential = shows ? await this.#credentials.take() : null;
-    const body = { ...extra, ...credential?.auth };
-    return { url, credential, body: Object.keys(body).length === 0 ? "" : stringify(body) };
+    return { url, credential, body: stringify({ ...extra, client, ...credential?.auth }) };
   }
 
   #couldNotOpen(cause, code, message) {
-    const error =
-      cause instanceof WhiskError ? cause : new WhiskError(code, message, undefined, { cause });
+    const error = asError(cause, code, message);
     this.#ended({ reason: "not opened", code: null, error, comeBack: !UNMENDABLE.has(error.code) });
   }
 
@@ -213,8 +219,26 @@ export class Connection {
         link.leaving = true;
         break;
       }
+      case "whisk.session":
+        this.#sessionChanged(payload);
+        break;
+      case "whisk.boot": {
+        const reason = own(payload, "reason");
+        this.#bootReason = isText(reason) ? reason : "";
+        link.dismiss();
+        break;
+      }
     }
     this.#owner.event(link, packet);
+  }
+
+  #sessionChanged(payload) {
+    if (!isObject(payload)) {
+      this.#handlers.fire("error", ignored("whisk.session"));
+      return;
+    }
+    this.userId = own(payload, "user_id") ?? null;
+    this.#handlers.fire("session", { userId: this.userId, data: payload });
   }
 
   #broken(link, what) {
@@ -223,13 +247,15 @@ export class Connection {
 
   /**
    * The server asks who this is. What it gets is the credential that it has not looked at yet, or
-   * another.
+   * another. On a living connection it asks because the confirmation runs out: then it gets a fresh
+   * one; if none can be had, the connection goes on until the server ends it.
    */
   async #answerAuth(link, payload, id) {
     const custom = this.#handlers.ofHandshake("whisk.auth.request");
     let credential = null;
     const standard = async () => {
-      credential = !link.live && link.credential ? link.credential : await this.#credentials.take();
+      if (link.live) credential = await this.#credentials.renew();
+      else credential = link.credential ?? (await this.#credentials.take());
       return credential.auth;
     };
     try {
@@ -243,6 +269,10 @@ export class Connection {
       link.send("43", id + stringify([credential.auth]));
     } catch (cause) {
       if (link !== this.#link) return;
+      if (link.live) {
+        this.#handlers.fire("error", asError(cause, "unavailable", "no credential could be had"));
+        return;
+      }
       link.leave(1000);
       this.#link = null;
       this.#couldNotOpen(cause, "unavailable", "no credential could be had");
@@ -278,8 +308,11 @@ export class Connection {
     const turn = this.#turn;
     this.#outbox.flush();
     if (turn !== this.#turn) return;
+    const tellChannels = this.#owner.connected();
+    if (turn !== this.#turn) return;
     this.#handlers.fire("connect", { userId: this.userId, address: this.address, resumed });
     if (again && turn === this.#turn) this.#handlers.fire("reconnect", { attempt });
+    tellChannels();
   }
 
   /** The server looked at the session and said no. */
@@ -306,8 +339,14 @@ export class Connection {
       return;
     }
     this.#link = null;
-    let { comeBack, error } = loss;
+    let { comeBack, error, reason } = loss;
     const { code } = loss;
+    if (code === AUTH_EXPIRED || error?.code === "auth_expired") this.#credentials.expired();
+    if (this.#bootReason !== null) {
+      reason = "booted";
+      comeBack = false;
+      error = new WhiskError("booted", this.#bootReason || "the server put this client out");
+    }
     comeBack ??= !link.dismissed && (code === null || comesBack(code));
     if (
       error === null &&
@@ -323,7 +362,7 @@ export class Connection {
       error = new WhiskError(name, `the server wants this client to stay away: ${name}`);
     }
     if (this.state !== "connected") this.#credentials.unanswered(link.credential);
-    this.#ended({ ...loss, error, comeBack });
+    this.#ended({ ...loss, reason, error, comeBack });
   }
 
   /** An attempt or a connection ended. */
@@ -351,6 +390,7 @@ export class Connection {
     this.state = "reconnecting";
     this.address = null;
     this.#outbox.detach();
+    const tellChannels = this.#owner.dropped();
     const asked = this.#drainMs !== null || notBeforeMs > 0;
     const delayMs = Math.min(
       DELAY_ASKED_MAX_MS,
@@ -361,6 +401,7 @@ export class Connection {
     const turn = ++this.#turn;
     this.#wait = { asked, timer: timers.setTimeout(() => this.#endWait(), delayMs) };
     if (wasConnected) this.#handlers.fire("disconnect", { reason, code, willReconnect: true });
+    tellChannels();
     if (error !== null) this.#handlers.fire("error", error);
     if (turn === this.#turn) this.#handlers.fire("reconnecting", { attempt, delayMs });
   }
@@ -392,6 +433,7 @@ export class Connection {
     this.#wait = null;
     this.#unwatch();
     const dropped = this.#outbox.end(error);
+    const tellChannels = this.#owner.ended(error);
     if (wasConnected) this.#handlers.fire("disconnect", { reason, code, willReconnect: false });
     if (error !== null) this.#handlers.fire("error", error);
     if (dropped > 0)
@@ -399,6 +441,11 @@ export class Connection {
         "error",
         new WhiskError("closed", `${dropped} emits were never sent`, { dropped }),
       );
-    this.#handlers.fire("close", { reason, code });
+    tellChannels();
+    const boot = this.#bootReason === null ? {} : { bootReason: this.#bootReason };
+    this.#handlers.fire("close", { reason, code, ...boot });
   }
 }
+
+const asError = (cause, code, message) =>
+  cause instanceof WhiskError ? cause : new WhiskError(code, message, undefined, { cause });

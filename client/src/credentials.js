@@ -1,6 +1,6 @@
 // What proves the session, in the order in which it is used.
 
-import { WhiskError } from "./errors.js";
+import { UNMENDABLE, WhiskError } from "./errors.js";
 import { TOKEN_REUSE_MS } from "./limits.js";
 import { isText, own } from "./values.js";
 
@@ -35,11 +35,26 @@ export class Credentials {
   async take() {
     if (this.#resume !== null) return { kind: "resume", auth: { resume: this.#resume } };
     if (this.#given !== null) return { kind: "given", auth: { ws_token: this.#given } };
-    const { now } = this.#options.timers;
-    if (this.#fresh === null || now() - this.#fresh.at >= TOKEN_REUSE_MS) {
-      this.#fresh = { token: await this.#renew(), at: now() };
+    return this.#takeFresh();
+  }
+
+  /**
+   * Another proof than the one that a living connection stands on and that runs out: a fresh token,
+   * or where none can be had now, the best at hand.
+   */
+  async renew() {
+    if (!this.#renewable) return this.take();
+    try {
+      return await this.#takeFresh();
+    } catch (cause) {
+      if (this.#resume === null || UNMENDABLE.has(cause?.code)) throw cause;
+      return this.take();
     }
-    return { kind: "fresh", auth: { ws_token: this.#fresh.token } };
+  }
+
+  /** The confirmation ran out: what came with it is worth less than a fresh token. */
+  expired() {
+    if (this.#renewable) this.#resume = null;
   }
 
   /** A token is used by sending it; a resume stays good until its successor is used. */
@@ -69,7 +84,15 @@ export class Credentials {
     return credential?.kind === "given" && this.#renewable;
   }
 
-  async #renew() {
+  async #takeFresh() {
+    const { now } = this.#options.timers;
+    if (this.#fresh === null || now() - this.#fresh.at >= TOKEN_REUSE_MS) {
+      this.#fresh = { token: await this.#newToken(), at: now() };
+    }
+    return { kind: "fresh", auth: { ws_token: this.#fresh.token } };
+  }
+
+  async #newToken() {
     if (!this.#renewable) {
       throw new WhiskError(
         "no_credential",

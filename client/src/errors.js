@@ -1,5 +1,7 @@
 // What can go wrong, as codes for programs, and which of it may go right later.
 
+import { isMillis, own } from "./values.js";
+
 /** Refusals after which the same client may try again later; after any other it stays away. */
 export const RETRYABLE = new Set([
   "unavailable",
@@ -8,7 +10,9 @@ export const RETRYABLE = new Set([
   "internal",
   "overloaded",
   "rate_limited",
+  "auth_expired",
 ]);
+
 /** Failures before the socket opens that trying again cannot mend. */
 export const UNMENDABLE = new Set([
   "no_session",
@@ -20,11 +24,11 @@ export const UNMENDABLE = new Set([
 /**
  * Every failure that Whisk reports. Match on `code`, never on `message`.
  *
- * Codes of the client itself: `timeout`, `connection_dropped`, `closed`, `buffer_full`,
+ * Codes of the client itself: `timeout`, `connection_dropped`, `away`, `closed`, `buffer_full`,
  * `payload_too_large`, `not_serializable`, `protocol`, `transport`, `no_credential`, `no_session`,
  * `forbidden`, `unavailable`, `connect_refused`, `dismissed`, `reconnect_failed`, `handler_failed`,
- * `no_websocket`, `bad_option`; the name of a close code that means "stay away"; and whatever code
- * the server sent.
+ * `no_websocket`, `bad_option`, `bad_channel`, `not_subscribed`, `no_presence`; the name of a close
+ * code that means "stay away"; and whatever code the server sent.
  */
 export class WhiskError extends Error {
   /**
@@ -45,3 +49,14 @@ export const malformed = (what) =>
   new WhiskError("protocol", `malformed packet from the server: ${what}`);
 export const badOption = (message, cause) =>
   new WhiskError("bad_option", message, undefined, { cause });
+
+/** An event of Whisk's own that says nothing that can be understood. The connection goes on. */
+export const ignored = (event) =>
+  new WhiskError("protocol", `a malformed event "${event}" was ignored`, { event });
+
+/** Whether what was refused may go right later. Whoever names a delay says that it may. */
+export const isRetryable = ({ code, data }) =>
+  RETRYABLE.has(code) || isMillis(own(data, "retry_after_ms"));
+
+/** No answer of the server, but the connection's end, of which whoever keeps a state hears anyway. */
+export const LOST = new Set(["connection_dropped", "closed", "away"]);

@@ -5,8 +5,16 @@ import { Listeners } from "./listeners.js";
 import { report } from "./platform.js";
 import { isObject } from "./values.js";
 
-/** Events of the client itself. The server can neither send nor trigger them. */
-const LIFECYCLE = new Set(["connect", "disconnect", "reconnecting", "reconnect", "error", "close"]);
+/** Events of the client itself. No event of a server's application reaches their handlers. */
+const LIFECYCLE = new Set([
+  "connect",
+  "disconnect",
+  "reconnecting",
+  "reconnect",
+  "session",
+  "error",
+  "close",
+]);
 
 /** The handler groups as one table per group: name → `{ handler, callback }`. */
 export function readGroups(groups) {

@@ -5,12 +5,15 @@
  * itself after a loss, and says honestly what became of each message. Its modules stand in the order
  * of reading:
  *
- *   limits, close, errors, values           what the outside can name, and what may be told of it
+ *   limits, close, values, errors, json     what the outside can name, and what may be told of it
  *   packets                                 text in, checked packets out
  *   listeners, handlers, urls, options      who hears of what, and what `connect` takes
  *   timing, platform, credentials, link     small parts, and one transport up to its loss
  *   outbox                                  what leaves, and what became of it
  *   connection                              many links, one after the other
+ *   events, stream, feed                    what is said on channels, in order, and to whom
+ *   roster, reader, presence                who is on a channel
+ *   subscription, repeat, channel, channels channels on the network, and their handles
  *   client                                  all of it behind one interface
  *
  * Names that came over the network are only ever keys of a `Map`, never of a plain object, and
@@ -22,19 +25,30 @@
 // The order of these lines is the order of the modules in the file that is made of them.
 import "./limits.js";
 import { closeCodes, comesBack } from "./close.js";
-import { WhiskError } from "./errors.js";
 import "./values.js";
+import { WhiskError } from "./errors.js";
+import "./json.js";
 import "./packets.js";
 import "./listeners.js";
 import "./handlers.js";
 import "./urls.js";
-import "./options.js";
+import { clientSecret } from "./options.js";
 import "./timing.js";
 import "./platform.js";
 import "./credentials.js";
 import "./link.js";
 import "./outbox.js";
 import "./connection.js";
+import "./events.js";
+import "./stream.js";
+import "./feed.js";
+import "./roster.js";
+import "./reader.js";
+import "./presence.js";
+import "./subscription.js";
+import "./repeat.js";
+import "./channel.js";
+import "./channels.js";
 import { Client } from "./client.js";
 
 /** The version of this library. */
@@ -52,4 +66,4 @@ function connect(options) {
   return new Client(options);
 }
 
-export { Client, closeCodes, comesBack, connect, version, WhiskError };
+export { Client, clientSecret, closeCodes, comesBack, connect, version, WhiskError };

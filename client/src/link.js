@@ -68,6 +68,7 @@ export class Link {
 
   /** The server's last word was heard: no more events go out; the close frame may name a reason. */
   dismiss() {
+    if (this.#dead) return;
     this.dismissed = true;
     this.live = false;
     this.#arm(CLOSE_GRACE_MS, () => this.fail({ reason: "server disconnect", closeWith: 1000 }));

@@ -1,22 +1,22 @@
 // Handlers by name.
 
-/** Handlers by event name. */
+/** Handlers by name. What a name may be is up to whoever sends it: none is special here. */
 export class Listeners {
   #table = new Map();
 
-  add(event, fn, once) {
+  /** @returns {() => void} takes exactly this one off again */
+  add(event, fn, once = false) {
     if (typeof event !== "string") throw new TypeError("an event's name is a string");
     if (typeof fn !== "function") throw new TypeError("a handler is a function");
+    const entry = { fn, once };
     const list = this.#table.get(event);
-    if (list) list.push({ fn, once });
-    else this.#table.set(event, [{ fn, once }]);
+    if (list) list.push(entry);
+    else this.#table.set(event, [entry]);
+    return () => this.#keep(event, (other) => other !== entry);
   }
 
   remove(event, fn) {
-    const left =
-      fn === undefined ? [] : (this.#table.get(event) ?? []).filter((entry) => entry.fn !== fn);
-    if (left.length === 0) this.#table.delete(event);
-    else this.#table.set(event, left);
+    this.#keep(event, (entry) => fn !== undefined && entry.fn !== fn);
   }
 
   /**
@@ -26,11 +26,13 @@ export class Listeners {
   take(event) {
     const list = this.#table.get(event);
     if (list === undefined) return [];
-    if (list.some((entry) => entry.once)) {
-      const left = list.filter((entry) => !entry.once);
-      if (left.length === 0) this.#table.delete(event);
-      else this.#table.set(event, left);
-    }
+    if (list.some((entry) => entry.once)) this.#keep(event, (entry) => !entry.once);
     return list.map((entry) => entry.fn);
+  }
+
+  #keep(event, wanted) {
+    const left = (this.#table.get(event) ?? []).filter(wanted);
+    if (left.length === 0) this.#table.delete(event);
+    else this.#table.set(event, left);
   }
 }

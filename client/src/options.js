@@ -2,7 +2,7 @@
 
 import { badOption, WhiskError } from "./errors.js";
 import { readGroups } from "./handlers.js";
-import { TIMER_MAX_MS } from "./limits.js";
+import { SECRET_MAX, SECRET_MIN, TIMER_MAX_MS } from "./limits.js";
 import { readUrl, readUrls } from "./urls.js";
 import { isMillis, isObject, isText } from "./values.js";
 
@@ -14,6 +14,7 @@ const OPTIONS = new Set([
   "session",
   "lateAuth",
   "auth",
+  "client",
   "namespace",
   "groups",
   "timeoutMs",
@@ -22,6 +23,16 @@ const OPTIONS = new Set([
   "timers",
   "random",
 ]);
+
+/**
+ * A new secret for the option `client`: 128 random bits. Whoever shows it again, also after a
+ * reload, is the same client to the server.
+ * @returns {string}
+ */
+export function clientSecret() {
+  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 /** Checks the options once, at `connect`, and fills in what was left out. */
 export function readOptions(options) {
@@ -37,6 +48,7 @@ export function readOptions(options) {
     session = true,
     lateAuth = false,
     auth,
+    client = clientSecret(),
     namespace = "/",
     groups = {},
     timeoutMs = 10_000,
@@ -67,6 +79,8 @@ export function readOptions(options) {
   if (auth !== undefined && !isObject(auth) && typeof auth !== "function") {
     throw badOption("auth must be an object or a function that returns one");
   }
+  if (!isText(client) || client.length < SECRET_MIN || client.length > SECRET_MAX)
+    throw badOption(`client must be a secret of ${SECRET_MIN} to ${SECRET_MAX} characters`);
   if (typeof namespace !== "string" || !/^\/[^,?]*$/.test(namespace)) {
     throw badOption('namespace must start with "/" and hold neither "," nor "?"');
   }
@@ -94,6 +108,7 @@ export function readOptions(options) {
     session,
     lateAuth,
     auth,
+    client,
     namespace,
     groups: readGroups(groups),
     timeoutMs,

@@ -1,11 +1,15 @@
 // What leaves the client: at once, or later and in order, or not at all and then its sender hears why.
 
 import { WhiskError } from "./errors.js";
-import { PENDING_ACKS_MAX, QUEUE_MAX, TIMER_MAX_MS, UNSENT_BYTES_MAX } from "./limits.js";
-import { isMillis, own, isText, stringify, utf8Length, utf8Longer } from "./values.js";
-
-/** How long an acknowledgement is awaited unless told otherwise. */
-const ACK_TIMEOUT_MS = 5000;
+import { stringify, utf8Length, utf8Longer } from "./json.js";
+import {
+  ACK_TIMEOUT_MS,
+  PENDING_ACKS_MAX,
+  QUEUE_MAX,
+  TIMER_MAX_MS,
+  UNSENT_BYTES_MAX,
+} from "./limits.js";
+import { isMillis, isText, own } from "./values.js";
 
 /**
  * The one way out for events. It outlives the links: what waits for a connection leaves on the next

@@ -32,7 +32,7 @@ const PACKET_HEAD = /^4([0-6])(?:(\/[^,]*)(?:,|$))?(\d+)?/;
 /**
  * A Socket.IO packet with its Engine.IO `4` in front.
  * @returns {{ type: string, nsp: string, id?: number, sid?: string, event?: string, args?: unknown[],
- *   error?: { code?: string, message: string, data: unknown } }}
+ *   size?: number, error?: { code?: string, message: string, data: unknown } }}
  */
 export function parsePacket(text) {
   const head = PACKET_HEAD.exec(text);
@@ -56,7 +56,7 @@ export function parsePacket(text) {
       const list = parseJson(body);
       if (!Array.isArray(list) || typeof list[0] !== "string")
         throw malformed("EVENT without name");
-      return { type: "event", nsp, id, event: list[0], args: list.slice(1) };
+      return { type: "event", nsp, id, event: list[0], args: list.slice(1), size: text.length };
     }
     case "3": {
       const args = parseJson(body);

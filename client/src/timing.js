@@ -1,4 +1,4 @@
-// Back-off and deadlines.
+// Back-off, deadlines, and what comes next.
 
 import { WhiskError } from "./errors.js";
 import { DELAY_FLOOR_MS } from "./limits.js";
@@ -7,6 +7,23 @@ import { DELAY_FLOOR_MS } from "./limits.js";
 export function backoffMs(attempt, { minMs, maxMs, random }) {
   const ceiling = Math.min(maxMs, minMs * 2 ** (attempt - 1));
   return Math.round(Math.max(Math.min(DELAY_FLOOR_MS, minMs), random() * ceiling));
+}
+
+/**
+ * Runs `fn` once everything that can run now has run, promises included. No timer: a hidden page's
+ * timers come late.
+ */
+export function soon(fn) {
+  if (typeof MessageChannel !== "function") {
+    globalThis.setTimeout(fn, 0);
+    return;
+  }
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    fn();
+  };
+  port2.postMessage(null);
 }
 
 /**

@@ -1,6 +1,4 @@
-// What may be told of a value that came over the network, and how values become text.
-
-import { WhiskError } from "./errors.js";
+// What may be told of a value that came over the network.
 
 export const isObject = (value) =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -10,34 +8,14 @@ export const own = (value, key) =>
 export const isText = (value) => typeof value === "string" && value !== "";
 export const isMillis = (value) =>
   typeof value === "number" && Number.isFinite(value) && value >= 0;
-/** JSON has no binary: it would arrive as `{}` or a list of numbers, so it is refused instead. */
-function refuseBinary(key, value) {
-  const raw = this[key];
-  if (
-    raw instanceof ArrayBuffer ||
-    ArrayBuffer.isView(raw) ||
-    (typeof Blob !== "undefined" && raw instanceof Blob)
-  ) {
-    throw new TypeError("binary values cannot be sent by this version");
-  }
-  return value;
-}
+/** An offset, a version, a number of things. */
+export const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
 
-export function stringify(value) {
+/** A value's text, to compare it by; `null` for one that is nested too deep to have one. */
+export function jsonOf(value) {
   try {
-    return JSON.stringify(value, refuseBinary);
-  } catch (cause) {
-    throw new WhiskError(
-      "not_serializable",
-      `cannot be sent as JSON: ${cause?.message}`,
-      undefined,
-      { cause },
-    );
+    return JSON.stringify(value);
+  } catch {
+    return null;
   }
 }
-
-export const utf8Length = (text) => new TextEncoder().encode(text).length;
-
-/** Whether a text has more bytes as UTF-8; the usual short one is not encoded to find out. */
-export const utf8Longer = (text, bytes) =>
-  text.length * 3 > bytes && (text.length > bytes || utf8Length(text) > bytes);

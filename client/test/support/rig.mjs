@@ -92,11 +92,17 @@ class FakeSocket {
     this.onerror?.({});
     this.onclose?.({ code });
   }
-  /** What the client said in CONNECT. */
-  get auth() {
+  /** All that the client said in CONNECT. */
+  get said() {
     const connects = this.sent.filter((frame) => frame.startsWith("40"));
     assert.equal(connects.length, 1, "one CONNECT per connection");
-    return connects[0] === "40" ? {} : JSON.parse(connects[0].slice(2));
+    return JSON.parse(connects[0].slice(connects[0].indexOf("{")));
+  }
+  /** The same without the client's own secret. */
+  get auth() {
+    const { client, ...auth } = this.said;
+    assert.ok(client.length >= 16);
+    return auth;
   }
   /** Handshake A from the opening to the confirmation. */
   confirm(accept = {}, handshake = {}) {

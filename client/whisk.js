@@ -1201,6 +1201,12 @@ class Outbox {
   }
 }
 
+/** What becomes of an event while there is no connection. */
+function checkWhenAway(whenAway = "wait") {
+  if (whenAway !== "wait" && whenAway !== "fail")
+    throw new TypeError('whenAway is "wait" or "fail"');
+}
+
 // Many links, one after the other: opening, confirming, losing, coming back, and the end.
 
 
@@ -1806,12 +1812,12 @@ class Backlog {
     if (this.#items.length >= EARLY_MAX || this.#chars + size > EARLY_CHARS_MAX) {
       this.#dropped += 1;
     } else {
-      this.#items.push(item);
+      this.#items.push([item, size]);
       this.#chars += size;
     }
   }
 
-  /** Empties it. */
+  /** Empties it of its pairs of item and size. */
   take() {
     const taken = { items: this.#items, dropped: this.#dropped };
     this.#items = [];
@@ -2524,6 +2530,8 @@ class Subscription {
   /** What came before the acknowledgement, or before a new handle could be given its handlers. */
   #backlog = new Backlog();
   #holding = false;
+  /** How far the channel was when the server took the subscription. */
+  #reached = null;
 
   /**
    * @param {string} name
@@ -2681,7 +2689,7 @@ class Subscription {
     }
     // In the same epoch, messages up to here that came early are new all the same.
     if (this.cursor.position?.epoch !== position.epoch) this.cursor.move(position);
-    this.#backlog.push({ position }, 0);
+    this.#reached = position;
     this.#attempt = 0;
     this.#wasActive = true;
     const tell = this.#become("active", null);
@@ -2728,7 +2736,13 @@ class Subscription {
   #release() {
     this.#holding = false;
     const { items, dropped } = this.#backlog.take();
-    for (const item of items) this.#apply(item);
+    for (const [item, size] of items) {
+      // A handler may have asked for another handle, which gets the rest.
+      if (this.#holding) this.#backlog.push(item, size);
+      else this.#apply(item);
+    }
+    const { position } = this.cursor;
+    if (!this.#holding && position?.epoch === this.#reached.epoch) this.cursor.move(this.#reached);
     if (dropped > 0) {
       const text = `${dropped} messages came before they could be delivered`;
       const detail = { channel: this.#name, dropped };
@@ -2918,6 +2932,7 @@ class Channel extends Feed {
   }
 
   async #ask(event, head, data, { timeoutMs, whenAway } = {}) {
+    checkWhenAway(whenAway);
     const { end } = this.#audience;
     if (end !== null) throw notSubscribed(this.name, end.error ?? undefined);
     return this.#host.outbox.ask([event, { channel: this.name, ...head }, ...data], {
@@ -3343,11 +3358,6 @@ class Client {
 function checkName(event) {
   if (typeof event !== "string") throw new TypeError("an event's name is a string");
   if (RESERVED.has(event)) throw new TypeError(`the event name "${event}" is reserved`);
-}
-
-function checkWhenAway(whenAway = "wait") {
-  if (whenAway !== "wait" && whenAway !== "fail")
-    throw new TypeError('whenAway is "wait" or "fail"');
 }
 
 /**

@@ -4,6 +4,7 @@ import { WhiskError } from "./errors.js";
 import { readPublished, readReply } from "./events.js";
 import { Feed } from "./feed.js";
 import { ACK_TIMEOUT_MS, REQUEST_TIMEOUT_MAX_MS, TIMER_MAX_MS } from "./limits.js";
+import { checkWhenAway } from "./outbox.js";
 import { Presence } from "./presence.js";
 import { repeat } from "./repeat.js";
 import { notSubscribed } from "./subscription.js";
@@ -130,6 +131,7 @@ export class Channel extends Feed {
   }
 
   async #ask(event, head, data, { timeoutMs, whenAway } = {}) {
+    checkWhenAway(whenAway);
     const { end } = this.#audience;
     if (end !== null) throw notSubscribed(this.name, end.error ?? undefined);
     return this.#host.outbox.ask([event, { channel: this.name, ...head }, ...data], {

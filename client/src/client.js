@@ -5,7 +5,7 @@ import { Connection } from "./connection.js";
 import { WhiskError } from "./errors.js";
 import { Handlers } from "./handlers.js";
 import { readOptions } from "./options.js";
-import { Outbox } from "./outbox.js";
+import { checkWhenAway, Outbox } from "./outbox.js";
 import { stringify } from "./json.js";
 
 /** Names that Socket.IO keeps for itself: a server drops a socket that emits one. */
@@ -217,9 +217,4 @@ export class Client {
 function checkName(event) {
   if (typeof event !== "string") throw new TypeError("an event's name is a string");
   if (RESERVED.has(event)) throw new TypeError(`the event name "${event}" is reserved`);
-}
-
-function checkWhenAway(whenAway = "wait") {
-  if (whenAway !== "wait" && whenAway !== "fail")
-    throw new TypeError('whenAway is "wait" or "fail"');
 }

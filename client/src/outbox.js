@@ -216,3 +216,9 @@ export class Outbox {
     return pending;
   }
 }
+
+/** What becomes of an event while there is no connection. */
+export function checkWhenAway(whenAway = "wait") {
+  if (whenAway !== "wait" && whenAway !== "fail")
+    throw new TypeError('whenAway is "wait" or "fail"');
+}

@@ -33,12 +33,12 @@ export class Backlog {
     if (this.#items.length >= EARLY_MAX || this.#chars + size > EARLY_CHARS_MAX) {
       this.#dropped += 1;
     } else {
-      this.#items.push(item);
+      this.#items.push([item, size]);
       this.#chars += size;
     }
   }
 
-  /** Empties it. */
+  /** Empties it of its pairs of item and size. */
   take() {
     const taken = { items: this.#items, dropped: this.#dropped };
     this.#items = [];

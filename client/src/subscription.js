@@ -39,6 +39,8 @@ export class Subscription {
   /** What came before the acknowledgement, or before a new handle could be given its handlers. */
   #backlog = new Backlog();
   #holding = false;
+  /** How far the channel was when the server took the subscription. */
+  #reached = null;
 
   /**
    * @param {string} name
@@ -196,7 +198,7 @@ export class Subscription {
     }
     // In the same epoch, messages up to here that came early are new all the same.
     if (this.cursor.position?.epoch !== position.epoch) this.cursor.move(position);
-    this.#backlog.push({ position }, 0);
+    this.#reached = position;
     this.#attempt = 0;
     this.#wasActive = true;
     const tell = this.#become("active", null);
@@ -243,7 +245,13 @@ export class Subscription {
   #release() {
     this.#holding = false;
     const { items, dropped } = this.#backlog.take();
-    for (const item of items) this.#apply(item);
+    for (const [item, size] of items) {
+      // A handler may have asked for another handle, which gets the rest.
+      if (this.#holding) this.#backlog.push(item, size);
+      else this.#apply(item);
+    }
+    const { position } = this.cursor;
+    if (!this.#holding && position?.epoch === this.#reached.epoch) this.cursor.move(this.#reached);
     if (dropped > 0) {
       const text = `${dropped} messages came before they could be delivered`;
       const detail = { channel: this.#name, dropped };

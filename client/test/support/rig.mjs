@@ -87,6 +87,26 @@ class FakeSocket {
   event(name, payload, id = "") {
     return this.receive(`42${id}${JSON.stringify([name, payload])}`);
   }
+  /** An event with any number of arguments. */
+  tell(...args) {
+    return this.receive(`42${JSON.stringify(args)}`);
+  }
+  /** The client's events of one name so far, oldest first: `{ id, args }`. */
+  heard(name) {
+    return this.sent
+      .map((frame) => /^42(\d*)(\[.*)$/s.exec(frame))
+      .filter(Boolean)
+      .map(([, id, body]) => ({ id, args: JSON.parse(body) }))
+      .filter(({ args }) => args[0] === name)
+      .map(({ id, args }) => ({ id, args: args.slice(1) }));
+  }
+  /** Acknowledges the client's last event of one name. */
+  ack(name, value) {
+    return this.receive(`43${this.heard(name).at(-1).id}${JSON.stringify([value])}`);
+  }
+  refuse(name, code, more = {}) {
+    return this.ack(name, { error: { code, message: `no: ${code}`, ...more } });
+  }
   drop(code = 1006) {
     this.readyState = 3;
     this.onerror?.({});
@@ -158,6 +178,15 @@ export function rig(options = {}) {
     async confirmed(accept, handshake) {
       const socket = await this.socket(0);
       return socket.confirm(accept, handshake);
+    },
+    /** Subscribes and has the server take it. */
+    async subscribed(name, options, answer) {
+      const socket = sockets.at(-1);
+      const before = socket.heard("whisk.subscribe").length;
+      const promise = client.subscribe(name, options);
+      await until(() => socket.heard("whisk.subscribe").length > before, "whisk.subscribe");
+      socket.ack("whisk.subscribe", { channel: name, epoch: "e1", offset: 0, ...answer });
+      return promise;
     },
     /** Ends the wait for the next attempt and returns its socket. */
     async next() {

@@ -226,7 +226,7 @@ test("a healthy neighbour notices nothing of a hostile server", async (t) => {
   victim.close();
 });
 
-test("a channel over three connections, with messages right behind the acknowledgement", async (t) => {
+test("a channel over several connections, with messages right behind the acknowledgement", async (t) => {
   const secrets = [];
   const server = await serve(t, {
     onJoin: (peer) => {

@@ -137,6 +137,7 @@ function jsonOf(value) {
 
 /** Refusals after which the same client may try again later; after any other it stays away. */
 const RETRYABLE = new Set([
+  "buffer_full",
   "unavailable",
   "auth_timeout",
   "timeout",
@@ -1693,7 +1694,7 @@ function readMessage(head) {
 /** How far a channel is. */
 function readPosition(value) {
   const [epoch, offset] = [own(value, "epoch"), own(value, "offset")];
-  return isText(epoch) && isCount(offset) ? Object.freeze({ epoch, offset }) : null;
+  return isText(epoch) && isCount(offset) ? { epoch, offset } : null;
 }
 
 /** What a publication became. One to a single receiver has no position. */
@@ -1783,21 +1784,33 @@ function readCounts(value) {
 
 /** How far a channel was heard. Offsets of two epochs say nothing about each other. */
 class Cursor {
-  /** `{ epoch, offset }`, or `null` while nothing is known. */
-  position = null;
+  #epoch = null;
+  #offset = -1;
+
+  /** `{ epoch, offset }`, or `null` while nobody told the epoch. */
+  get position() {
+    return this.#epoch === null ? null : { epoch: this.#epoch, offset: this.#offset };
+  }
 
   /** Moves to a message's offset, and tells whether it is new. One without an offset always is. */
   takes(offset) {
     if (offset === undefined) return true;
-    if (this.position !== null && offset <= this.position.offset) return false;
-    this.position = Object.freeze({ epoch: this.position?.epoch ?? null, offset });
+    if (offset <= this.#offset) return false;
+    this.#offset = offset;
     return true;
   }
 
   /** Moves to where the channel is: forward, or anywhere in another epoch. */
-  move(position) {
-    const same = this.position !== null && this.position.epoch === position.epoch;
-    if (!same || position.offset > this.position.offset) this.position = position;
+  move({ epoch, offset }) {
+    if (epoch === this.#epoch && offset <= this.#offset) return;
+    this.#epoch = epoch;
+    this.#offset = offset;
+  }
+
+  /** The next connection may be in another epoch, of which nobody tells. */
+  forget() {
+    this.#epoch = null;
+    this.#offset = -1;
   }
 }
 
@@ -1911,7 +1924,7 @@ class Feed {
  * asker meant this socket alone, it also hears that nobody took the message, or that a handler
  * failed; where it asked all, another may know better.
  * @param {{ handlers: Handlers, outbox: Outbox, report(error: WhiskError): void }} host
- * @param {{ active: boolean } | null} owner whose loss keeps an answer from leaving
+ * @param {{ active: boolean, ended: boolean } | null} owner whose loss keeps an answer from leaving
  */
 function deliver(host, owner, audiences, channel, { head, data }) {
   const answers = head.ask ? answering(host, owner, channel, head) : {};
@@ -1919,6 +1932,7 @@ function deliver(host, owner, audiences, channel, { head, data }) {
   const what = `${channel}: ${head.topic}`;
   let taken = false;
   for (const audience of [...audiences]) {
+    if (audience.end !== null) continue;
     for (const fn of audience.takers(head.topic)) {
       taken = true;
       const value = host.handlers.call(what, fn, [data, message], head.ask);
@@ -1947,7 +1961,7 @@ const UNKNOWN = new Set(["connection_dropped", "closed"]);
 function answering(host, owner, channel, { from, id }) {
   let open = true;
   const send = (head, ...data) => {
-    if (!open) return false;
+    if (!open || owner?.ended) return false;
     open = false;
     const args = ["whisk.reply", { channel, to: from, re: id, ...head }, ...data];
     const failed = (error) => {
@@ -2451,8 +2465,15 @@ class Presence {
     const given = {};
     if (label !== undefined) given.label = label;
     if (meta !== undefined) given.meta = meta;
-    await this.#ask("whisk.update", given, options);
-    this.#reader.terms = { ...this.#reader.terms, ...given };
+    const before = this.#reader.terms;
+    this.#reader.terms = { ...before, ...given };
+    try {
+      await this.#ask("whisk.update", given, options);
+    } catch (error) {
+      // Where nobody knows what became of it, the next subscription says it again.
+      if (error.code !== "connection_dropped") this.#reader.terms = before;
+      throw error;
+    }
   }
 
   /** Has the nodes ask everybody now; who answers is told as `seen`. */
@@ -3021,12 +3042,12 @@ class Channels {
   // -- the connection's life: each brings all into a new state and gives what tells the handlers
 
   connected() {
+    // All at once: a server's burst of joins is as large as the channels that it allows.
     return together([...this.#subscriptions.values()].map((one) => one.request()));
   }
 
   dropped() {
-    // The next connection may be in another epoch, of which nobody tells.
-    for (const { cursor } of this.#privates.values()) cursor.position = null;
+    for (const { cursor } of this.#privates.values()) cursor.forget();
     return together([...this.#subscriptions.values()].map((one) => one.dropped()));
   }
 

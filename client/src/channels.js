@@ -75,12 +75,12 @@ export class Channels {
   // -- the connection's life: each brings all into a new state and gives what tells the handlers
 
   connected() {
+    // All at once: a server's burst of joins is as large as the channels that it allows.
     return together([...this.#subscriptions.values()].map((one) => one.request()));
   }
 
   dropped() {
-    // The next connection may be in another epoch, of which nobody tells.
-    for (const { cursor } of this.#privates.values()) cursor.position = null;
+    for (const { cursor } of this.#privates.values()) cursor.forget();
     return together([...this.#subscriptions.values()].map((one) => one.dropped()));
   }
 

@@ -4,6 +4,7 @@ import { isMillis, own } from "./values.js";
 
 /** Refusals after which the same client may try again later; after any other it stays away. */
 export const RETRYABLE = new Set([
+  "buffer_full",
   "unavailable",
   "auth_timeout",
   "timeout",

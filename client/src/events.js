@@ -42,7 +42,7 @@ export function readMessage(head) {
 /** How far a channel is. */
 export function readPosition(value) {
   const [epoch, offset] = [own(value, "epoch"), own(value, "offset")];
-  return isText(epoch) && isCount(offset) ? Object.freeze({ epoch, offset }) : null;
+  return isText(epoch) && isCount(offset) ? { epoch, offset } : null;
 }
 
 /** What a publication became. One to a single receiver has no position. */

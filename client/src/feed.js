@@ -85,7 +85,7 @@ export class Feed {
  * asker meant this socket alone, it also hears that nobody took the message, or that a handler
  * failed; where it asked all, another may know better.
  * @param {{ handlers: Handlers, outbox: Outbox, report(error: WhiskError): void }} host
- * @param {{ active: boolean } | null} owner whose loss keeps an answer from leaving
+ * @param {{ active: boolean, ended: boolean } | null} owner whose loss keeps an answer from leaving
  */
 export function deliver(host, owner, audiences, channel, { head, data }) {
   const answers = head.ask ? answering(host, owner, channel, head) : {};
@@ -93,6 +93,7 @@ export function deliver(host, owner, audiences, channel, { head, data }) {
   const what = `${channel}: ${head.topic}`;
   let taken = false;
   for (const audience of [...audiences]) {
+    if (audience.end !== null) continue;
     for (const fn of audience.takers(head.topic)) {
       taken = true;
       const value = host.handlers.call(what, fn, [data, message], head.ask);
@@ -121,7 +122,7 @@ const UNKNOWN = new Set(["connection_dropped", "closed"]);
 function answering(host, owner, channel, { from, id }) {
   let open = true;
   const send = (head, ...data) => {
-    if (!open) return false;
+    if (!open || owner?.ended) return false;
     open = false;
     const args = ["whisk.reply", { channel, to: from, re: id, ...head }, ...data];
     const failed = (error) => {

@@ -96,8 +96,15 @@ export class Presence {
     const given = {};
     if (label !== undefined) given.label = label;
     if (meta !== undefined) given.meta = meta;
-    await this.#ask("whisk.update", given, options);
-    this.#reader.terms = { ...this.#reader.terms, ...given };
+    const before = this.#reader.terms;
+    this.#reader.terms = { ...before, ...given };
+    try {
+      await this.#ask("whisk.update", given, options);
+    } catch (error) {
+      // Where nobody knows what became of it, the next subscription says it again.
+      if (error.code !== "connection_dropped") this.#reader.terms = before;
+      throw error;
+    }
   }
 
   /** Has the nodes ask everybody now; who answers is told as `seen`. */

@@ -4,21 +4,33 @@ import { EARLY_CHARS_MAX, EARLY_MAX } from "./limits.js";
 
 /** How far a channel was heard. Offsets of two epochs say nothing about each other. */
 export class Cursor {
-  /** `{ epoch, offset }`, or `null` while nothing is known. */
-  position = null;
+  #epoch = null;
+  #offset = -1;
+
+  /** `{ epoch, offset }`, or `null` while nobody told the epoch. */
+  get position() {
+    return this.#epoch === null ? null : { epoch: this.#epoch, offset: this.#offset };
+  }
 
   /** Moves to a message's offset, and tells whether it is new. One without an offset always is. */
   takes(offset) {
     if (offset === undefined) return true;
-    if (this.position !== null && offset <= this.position.offset) return false;
-    this.position = Object.freeze({ epoch: this.position?.epoch ?? null, offset });
+    if (offset <= this.#offset) return false;
+    this.#offset = offset;
     return true;
   }
 
   /** Moves to where the channel is: forward, or anywhere in another epoch. */
-  move(position) {
-    const same = this.position !== null && this.position.epoch === position.epoch;
-    if (!same || position.offset > this.position.offset) this.position = position;
+  move({ epoch, offset }) {
+    if (epoch === this.#epoch && offset <= this.#offset) return;
+    this.#epoch = epoch;
+    this.#offset = offset;
+  }
+
+  /** The next connection may be in another epoch, of which nobody tells. */
+  forget() {
+    this.#epoch = null;
+    this.#offset = -1;
   }
 }
 

@@ -253,6 +253,19 @@ test("the private channels are asked and answer like any other", async () => {
   assert.deepEqual(r.codes(), ["rate_limited"], "what became of it is the asker's to learn");
 });
 
+test("an answer after the end of the channel goes nowhere", async () => {
+  const { r, ws, channel } = await joined();
+  let answer;
+  channel.on("speed", (_, message) => {
+    answer = message.reply;
+  });
+  asked(ws);
+  void channel.leave();
+  assert.equal(answer(1), false);
+  assert.equal(ws.heard("whisk.reply").length, 0);
+  assert.deepEqual(r.codes(), []);
+});
+
 test("every asks anew each time, and leaves a beat out instead of piling up", async () => {
   const { r, ws, channel } = await joined();
   const replies = [];

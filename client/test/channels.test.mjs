@@ -231,6 +231,17 @@ test("several handles share one subscription, and the last one ends it", async (
   assert.equal((await again).status, "active");
 });
 
+test("a handle that leaves in a handler hears nothing more, not even that message", async () => {
+  const { r, ws, channel } = await joined();
+  const other = await r.client.subscribe("room");
+  await settled();
+  const seen = [];
+  channel.on("t", () => void other.leave());
+  other.on("t", (data) => seen.push(data));
+  say(ws, "room", 1, "x");
+  assert.deepEqual([seen, other.status], [[], "unsubscribed"]);
+});
+
 test("a handle that a handler asks for misses nothing that follows", async () => {
   const { r, ws, channel } = await joined();
   const seen = [];
@@ -285,6 +296,14 @@ test("a refusal rejects with its code, and what may be mended is tried again", a
   r.clock.advance(1);
   ws.ack("whisk.subscribe", { channel: "room", epoch: "e1", offset: 0 });
   assert.equal((await yes).status, "active");
+
+  // So is what this side could not send just now.
+  ws.bufferedAmount = 5 * 1024 * 1024;
+  const full = r.client.subscribe("other");
+  ws.bufferedAmount = 0;
+  r.clock.advance(250);
+  ws.ack("whisk.subscribe", { channel: "other", epoch: "e1", offset: 0 });
+  assert.equal((await full).status, "active");
 });
 
 test("a subscription that takes too long is given up and taken back", async () => {

@@ -263,13 +263,15 @@ test("the own entry changes, and is shown again after a loss as it was last", as
   const refused = channel.presence.update({ label: null });
   ws.refuse("whisk.update", "bad_payload");
   await assert.rejects(refused, code("bad_payload"));
+  const unknown = channel.presence.update({ meta: { seat: 3 } });
   await assert.rejects(channel.presence.update({ label: 5 }), TypeError);
   await assert.rejects(channel.presence.update("Ann"), TypeError);
   ws.drop();
+  await assert.rejects(unknown, code("connection_dropped"));
   const second = (await r.next()).confirm();
   assert.deepEqual(second.heard("whisk.subscribe")[0].args[0].presence, {
     label: "Ann",
-    meta: { seat: 2 },
+    meta: { seat: 3 },
   });
 });
 

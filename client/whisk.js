@@ -656,6 +656,13 @@ function backoffMs(attempt, { minMs, maxMs, random }) {
   return Math.round(Math.max(Math.min(DELAY_FLOOR_MS, minMs), random() * ceiling));
 }
 
+/** When to try again what was refused for now: no sooner than the server asks, within bounds. */
+function retryMs(error, attempt, options) {
+  const asked = own(error.data, "retry_after_ms");
+  const notBeforeMs = isMillis(asked) ? asked : 0;
+  return Math.min(DELAY_ASKED_MAX_MS, Math.max(notBeforeMs, backoffMs(attempt, options)));
+}
+
 /**
  * Runs `fn` once everything that can run now has run, promises included. No timer: a hidden page's
  * timers come late.
@@ -1076,6 +1083,7 @@ class Outbox {
 
   /** Lets what waits leave, as far as its owners are active. */
   flush() {
+    if (!this.#link?.writable) return;
     const waiting = this.#queue;
     this.#queue = [];
     const refused = [];
@@ -1949,7 +1957,7 @@ async function answerWith(value, { reply, refuse, direct }) {
     if (answer !== undefined && !reply(answer) && direct)
       refuse("internal", "the answer could not be sent");
   } catch (cause) {
-    if (cause instanceof WhiskError) refuse(cause.code, cause.message);
+    if (cause instanceof WhiskError && isText(cause.code)) refuse(cause.code, cause.message);
     else if (direct) refuse("internal", "the handler failed");
   }
 }
@@ -2304,17 +2312,16 @@ class RosterReader {
     }
   }
 
-  /** Another epoch began. A server that changes it with each answer is not asked without end. */
+  /** Another epoch began. A server that changes it with each answer is asked ever more slowly. */
   #anew() {
     this.roster.begin();
-    this.#later(0, undefined);
+    this.#later({}, undefined);
   }
 
   #failed(error, after) {
     if (LOST.has(error.code) || !this.#owner.active) return; // the next subscription reads anew
-    const asked = own(error.data, "retry_after_ms");
     if (isRetryable(error)) {
-      this.#later(isMillis(asked) ? asked : 0, after);
+      this.#later(error, after);
       return;
     }
     this.roster.stop();
@@ -2322,11 +2329,11 @@ class RosterReader {
     this.#host.report(error);
   }
 
-  #later(notBeforeMs, after) {
+  #later(error, after) {
     this.#settle();
     const { options } = this.#host;
     this.#attempt += 1;
-    const delayMs = Math.max(notBeforeMs, backoffMs(this.#attempt, options));
+    const delayMs = retryMs(error, this.#attempt, options);
     this.#timer = options.timers.setTimeout(() => this.#read(after), delayMs);
   }
 
@@ -2713,6 +2720,7 @@ class Subscription {
     this.#reached = position;
     this.#attempt = 0;
     this.#wasActive = true;
+    const turn = this.#turn;
     const tell = this.#become("active", null);
     this.#host.outbox.flush();
     const waiters = [...this.#waiters];
@@ -2723,7 +2731,8 @@ class Subscription {
     }
     if (waiters.length > 0) this.#hold();
     tell();
-    if (!this.#ended) this.presence.accepted(answer);
+    if (turn !== this.#turn) return;
+    this.presence.accepted(answer);
     if (!this.#holding) this.#release();
   }
 
@@ -2733,14 +2742,10 @@ class Subscription {
       this.end("refused", error)();
       return;
     }
-    const asked = own(error.data, "retry_after_ms");
     const { options } = this.#host;
     this.#attempt += 1;
     this.#backlog.take();
-    const delayMs = Math.min(
-      DELAY_ASKED_MAX_MS,
-      Math.max(isMillis(asked) ? asked : 0, backoffMs(this.#attempt, options)),
-    );
+    const delayMs = retryMs(error, this.#attempt, options);
     this.#retryTimer = options.timers.setTimeout(() => this.request()(), delayMs);
     this.#become("retrying", error)();
   }
@@ -3141,6 +3146,12 @@ const together = (tells) => () => {
   for (const tell of tells) tell();
 };
 
+/** Whether it may stand on a roster: a text as its label, anything else in `meta`. */
+const isEntry = (value) =>
+  isObject(value) &&
+  Object.keys(value).every((key) => key === "label" || key === "meta") &&
+  (value.label === undefined || typeof value.label === "string");
+
 const TERMS = new Set(["query", "presence", "timeoutMs"]);
 
 /** What `subscribe` was given, checked before anything is asked. */
@@ -3159,7 +3170,7 @@ function readTerms(name, options) {
   const { query, presence, timeoutMs = SUBSCRIBE_TIMEOUT_MS } = options;
   if (!isMillis(timeoutMs) || timeoutMs === 0 || timeoutMs > TIMER_MAX_MS)
     throw badOption("timeoutMs must be milliseconds above 0");
-  if (presence !== undefined && presence !== false && !isObject(presence))
+  if (presence !== undefined && presence !== false && !isEntry(presence))
     throw badOption("presence is { label, meta }, or false to watch only");
   // What cannot be sent is refused now, and what is changed later is not sent later.
   const copy = (value) =>

@@ -174,6 +174,12 @@ const together = (tells) => () => {
   for (const tell of tells) tell();
 };
 
+/** Whether it may stand on a roster: a text as its label, anything else in `meta`. */
+const isEntry = (value) =>
+  isObject(value) &&
+  Object.keys(value).every((key) => key === "label" || key === "meta") &&
+  (value.label === undefined || typeof value.label === "string");
+
 const TERMS = new Set(["query", "presence", "timeoutMs"]);
 
 /** What `subscribe` was given, checked before anything is asked. */
@@ -192,7 +198,7 @@ function readTerms(name, options) {
   const { query, presence, timeoutMs = SUBSCRIBE_TIMEOUT_MS } = options;
   if (!isMillis(timeoutMs) || timeoutMs === 0 || timeoutMs > TIMER_MAX_MS)
     throw badOption("timeoutMs must be milliseconds above 0");
-  if (presence !== undefined && presence !== false && !isObject(presence))
+  if (presence !== undefined && presence !== false && !isEntry(presence))
     throw badOption("presence is { label, meta }, or false to watch only");
   // What cannot be sent is refused now, and what is changed later is not sent later.
   const copy = (value) =>

@@ -1,8 +1,8 @@
 // Who listens to a channel, and how a message and its answer pass between both.
 
-import { isText } from "./values.js";
 import { WhiskError } from "./errors.js";
 import { Listeners } from "./listeners.js";
+import { isText } from "./values.js";
 
 /** The one name in tables of handlers that take everything. */
 const ALL = "";
@@ -110,7 +110,7 @@ async function answerWith(value, { reply, refuse, direct }) {
     if (answer !== undefined && !reply(answer) && direct)
       refuse("internal", "the answer could not be sent");
   } catch (cause) {
-    if (cause instanceof WhiskError) refuse(cause.code, cause.message);
+    if (cause instanceof WhiskError && isText(cause.code)) refuse(cause.code, cause.message);
     else if (direct) refuse("internal", "the handler failed");
   }
 }

@@ -91,6 +91,7 @@ export class Outbox {
 
   /** Lets what waits leave, as far as its owners are active. */
   flush() {
+    if (!this.#link?.writable) return;
     const waiting = this.#queue;
     this.#queue = [];
     const refused = [];

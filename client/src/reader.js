@@ -3,8 +3,8 @@
 import { ignored, isRetryable, LOST, WhiskError } from "./errors.js";
 import { readChange, readPage } from "./events.js";
 import { Roster } from "./roster.js";
-import { backoffMs } from "./timing.js";
-import { isMillis, isText, own } from "./values.js";
+import { retryMs } from "./timing.js";
+import { isText, own } from "./values.js";
 
 /** The part of a subscription that reads the roster, shared by its handles. */
 export class RosterReader {
@@ -130,17 +130,16 @@ export class RosterReader {
     }
   }
 
-  /** Another epoch began. A server that changes it with each answer is not asked without end. */
+  /** Another epoch began. A server that changes it with each answer is asked ever more slowly. */
   #anew() {
     this.roster.begin();
-    this.#later(0, undefined);
+    this.#later({}, undefined);
   }
 
   #failed(error, after) {
     if (LOST.has(error.code) || !this.#owner.active) return; // the next subscription reads anew
-    const asked = own(error.data, "retry_after_ms");
     if (isRetryable(error)) {
-      this.#later(isMillis(asked) ? asked : 0, after);
+      this.#later(error, after);
       return;
     }
     this.roster.stop();
@@ -148,11 +147,11 @@ export class RosterReader {
     this.#host.report(error);
   }
 
-  #later(notBeforeMs, after) {
+  #later(error, after) {
     this.#settle();
     const { options } = this.#host;
     this.#attempt += 1;
-    const delayMs = Math.max(notBeforeMs, backoffMs(this.#attempt, options));
+    const delayMs = retryMs(error, this.#attempt, options);
     this.#timer = options.timers.setTimeout(() => this.#read(after), delayMs);
   }
 

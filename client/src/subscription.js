@@ -3,11 +3,10 @@
 import { ignored, isRetryable, LOST, WhiskError } from "./errors.js";
 import { readMessage, readPosition } from "./events.js";
 import { Audience, deliver } from "./feed.js";
-import { DELAY_ASKED_MAX_MS } from "./limits.js";
 import { RosterReader } from "./reader.js";
 import { Backlog, Cursor } from "./stream.js";
-import { backoffMs, soon } from "./timing.js";
-import { isMillis, isText, jsonOf, own } from "./values.js";
+import { retryMs, soon } from "./timing.js";
+import { isText, jsonOf, own } from "./values.js";
 
 /**
  * A client's subscription to one channel.
@@ -201,6 +200,7 @@ export class Subscription {
     this.#reached = position;
     this.#attempt = 0;
     this.#wasActive = true;
+    const turn = this.#turn;
     const tell = this.#become("active", null);
     this.#host.outbox.flush();
     const waiters = [...this.#waiters];
@@ -211,7 +211,8 @@ export class Subscription {
     }
     if (waiters.length > 0) this.#hold();
     tell();
-    if (!this.#ended) this.presence.accepted(answer);
+    if (turn !== this.#turn) return;
+    this.presence.accepted(answer);
     if (!this.#holding) this.#release();
   }
 
@@ -221,14 +222,10 @@ export class Subscription {
       this.end("refused", error)();
       return;
     }
-    const asked = own(error.data, "retry_after_ms");
     const { options } = this.#host;
     this.#attempt += 1;
     this.#backlog.take();
-    const delayMs = Math.min(
-      DELAY_ASKED_MAX_MS,
-      Math.max(isMillis(asked) ? asked : 0, backoffMs(this.#attempt, options)),
-    );
+    const delayMs = retryMs(error, this.#attempt, options);
     this.#retryTimer = options.timers.setTimeout(() => this.request()(), delayMs);
     this.#become("retrying", error)();
   }

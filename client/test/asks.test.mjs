@@ -229,7 +229,13 @@ test("who is asked alone says so when it cannot answer; one of many stays silent
   await settled();
   assert.equal(ws.heard("whisk.reply").length, 3);
   assert.deepEqual(r.codes(), ["handler_failed", "handler_failed", "not_serializable"]);
-  channel.off("speed").on("speed", (_, { refuse }) => void refuse());
+  channel.off("speed").once("speed", () => {
+    throw new WhiskError("");
+  });
+  asked(ws, { direct: true });
+  await settled();
+  assert.equal(last(), "internal");
+  channel.on("speed", (_, { refuse }) => void refuse());
   asked(ws, { direct: true });
   await settled();
   assert.equal(last(), "internal");

@@ -266,6 +266,8 @@ test("names are checked before anything is asked", async () => {
     { qery: 1 },
     { timeoutMs: 0 },
     { presence: true },
+    { presence: { lable: "x" } },
+    { presence: { label: 5 } },
     { presence: [] },
     null,
     "x",
@@ -531,6 +533,48 @@ test("what is published while the channel is away waits for it, or fails at once
   assert.equal(second.heard("plain").length, 1);
   r.client.close();
   for (const one of waiting) await assert.rejects(one, code("connection_dropped"));
+});
+
+test("what an active channel lets go does not leave on a connection that takes nothing new", async () => {
+  const r = rig();
+  const ws = await r.confirmed();
+  const joining = r.client.subscribe("room");
+  await settled();
+  ws.event("whisk.reconnect", { after_ms: 10 });
+  r.client.emit("plain");
+  ws.ack("whisk.subscribe", { channel: "room", epoch: "e1", offset: 0 });
+  const said = (await joining).publish("t", 1);
+  assert.deepEqual([ws.heard("plain"), ws.heard("whisk.publish")], [[], []]);
+  ws.drop(1012);
+  const second = (await r.next()).confirm();
+  assert.equal(second.heard("plain").length, 1);
+  second.ack("whisk.subscribe", { channel: "room", epoch: "e1", offset: 0 });
+  second.ack("whisk.publish", { id: "m", at: 1 });
+  await said;
+});
+
+test("a handler of a status may find out that the connection is dead", async () => {
+  const { r, ws, channel } = await joined({ presence: { label: "x" } });
+  const told = [];
+  channel.onStatus((status) => {
+    told.push(status);
+    if (status !== "active" || told.length > 3) return;
+    r.clock.time += 100_000; // The machine sleeps just now.
+    r.client.emit("x");
+  });
+  ws.drop();
+  const second = (await r.next()).confirm();
+  second.ack("whisk.subscribe", {
+    channel: "room",
+    epoch: "e1",
+    offset: 0,
+    client: "me",
+    presence: { epoch: "p", version: 1, members: [] },
+  });
+  assert.deepEqual(told, ["dropped", "subscribing", "active", "dropped"]);
+  const third = (await r.next()).confirm();
+  third.ack("whisk.subscribe", { channel: "room", epoch: "e1", offset: 0 });
+  assert.equal(channel.status, "active");
 });
 
 test("what waits for a channel is rejected when that ends", async () => {

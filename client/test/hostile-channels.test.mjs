@@ -285,6 +285,29 @@ test("pages without end, floods and depths stay within bounds", async () => {
   assert.deepEqual(r.codes(), []);
 });
 
+test("a delay without end is no busy loop", async () => {
+  const r = rig();
+  const ws = await r.confirmed({}, { pingInterval: 0, pingTimeout: 0 });
+  const joining = r.client.subscribe("room", { timeoutMs: 2 ** 30 });
+  await settled();
+  ws.refuse("whisk.subscribe", "overloaded", { retry_after_ms: 1e300 });
+  r.clock.advance(299_999);
+  assert.equal(ws.heard("whisk.subscribe").length, 1);
+  r.clock.advance(1);
+  ws.ack("whisk.subscribe", {
+    channel: "room",
+    epoch: "e1",
+    offset: 0,
+    ...roster([member("a", 1)], { next: "a" }),
+  });
+  await joining;
+  ws.refuse("whisk.presence", "overloaded", { retry_after_ms: 1e300 });
+  r.clock.advance(299_999);
+  assert.equal(ws.heard("whisk.presence").length, 1);
+  r.clock.advance(1);
+  assert.equal(ws.heard("whisk.presence").length, 2);
+});
+
 test("answers to questions that were never asked are nobody's", async () => {
   const one = await bystander();
   one.ws.receive("4399[{}]", "430[{}]", '431[{"channel":"room","epoch":"e9","offset":0}]');

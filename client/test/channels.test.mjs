@@ -243,17 +243,23 @@ test("a handle that leaves in a handler hears nothing more, not even that messag
 });
 
 test("a handle that a handler asks for misses nothing that follows", async () => {
-  const { r, ws, channel } = await joined();
-  const seen = [];
-  channel.once("t", async () => {
-    const other = await r.client.subscribe("room");
-    other.on("t", (data) => seen.push(data));
-  });
-  say(ws, "room", 1, "first");
-  say(ws, "room", 2, "second");
-  say(ws, "room", 3, "third");
-  await until(() => seen.length === 2);
-  assert.deepEqual(seen, ["second", "third"]);
+  // While the first handle is new itself, and once it is not any more.
+  for (const isNew of [true, false]) {
+    const r = rig();
+    const ws = await r.confirmed();
+    const channel = await r.subscribed("room");
+    if (!isNew) await settled();
+    const seen = [];
+    channel.once("t", async () => {
+      const other = await r.client.subscribe("room");
+      other.on("t", (data) => seen.push(data));
+    });
+    say(ws, "room", 1, "first");
+    say(ws, "room", 2, "second");
+    say(ws, "room", 3, "third");
+    await until(() => seen.length === 2);
+    assert.deepEqual(seen, ["second", "third"]);
+  }
 });
 
 test("names are checked before anything is asked", async () => {

@@ -3,17 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WhiskError } from "../whisk.js";
-import { rig, settled, until } from "./support/rig.mjs";
+import { joined, rig, settled, until } from "./support/rig.mjs";
 
 const code = (want) => (error) => error instanceof WhiskError && error.code === want;
-
-async function joined() {
-  const r = rig();
-  const ws = await r.confirmed();
-  const channel = await r.subscribed("room");
-  await settled();
-  return { r, ws, channel };
-}
 
 /** A request of another client, or a question of the server. */
 const asked = (ws, more = {}, data = "why") =>

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WhiskError } from "../whisk.js";
-import { rig, settled } from "./support/rig.mjs";
+import { joined, rig, settled } from "./support/rig.mjs";
 
 const code = (want) => (error) => error instanceof WhiskError && error.code === want;
 
@@ -21,13 +21,7 @@ const answer = (members, more) => ({ client: "me", presence: page(members, more)
 const change = (ws, event, one, epoch = "p1") =>
   ws.tell("whisk.presence", { channel: "room", epoch, version: one.version, event, member: one });
 
-async function joined(members, { more, options } = {}) {
-  const r = rig();
-  const ws = await r.confirmed();
-  const channel = await r.subscribed("room", options, answer(members, more));
-  await settled();
-  return { r, ws, channel };
-}
+const withRoster = (members, { more, options } = {}) => joined(options, answer(members, more));
 
 /** Everything that a handle's presence tells, as short texts. */
 function listen({ presence }) {
@@ -43,7 +37,7 @@ function listen({ presence }) {
 const clients = ({ presence }) => presence.members.map(({ client }) => client);
 
 test("a roster that fits into one page is whole at once", async () => {
-  const { channel } = await joined([
+  const { channel } = await withRoster([
     member("b", 3, { user: 7, label: "Bea", meta: { seat: 2 } }),
     member("a", 4, { user: 7, state: "disconnected" }),
     member("me", 2, { user: 5 }),
@@ -82,7 +76,7 @@ test("a roster that fits into one page is whole at once", async () => {
 
 test("users are told apart by what they are, not by how they are written", async () => {
   const users = [7, "7", { id: 7 }, '{"id":7}', [7], true, "__proto__"];
-  const { channel } = await joined(users.map((user, i) => member(`c${i}`, i, { user })));
+  const { channel } = await withRoster(users.map((user, i) => member(`c${i}`, i, { user })));
   assert.deepEqual(
     channel.presence.users.map(({ user }) => user),
     users,
@@ -90,7 +84,7 @@ test("users are told apart by what they are, not by how they are written", async
 });
 
 test("pages are read by themselves, and nothing is shown before the last", async () => {
-  const { ws, channel } = await joined([member("a", 1), member("b", 2)], {
+  const { ws, channel } = await withRoster([member("a", 1), member("b", 2)], {
     more: { next: "b" },
   });
   const told = listen(channel);
@@ -131,7 +125,7 @@ test("a change before the acknowledgement is part of the first roster", async ()
 });
 
 test("each handle hears until it leaves, once where it asked for once", async () => {
-  const { r, ws, channel } = await joined([]);
+  const { r, ws, channel } = await withRoster([]);
   const other = await r.client.subscribe("room");
   const [first, second] = [listen(channel), listen(other)];
   const once = [];
@@ -152,7 +146,7 @@ test("each handle hears until it leaves, once where it asked for once", async ()
 });
 
 test("after a loss the differences are told, once each, and the old roster shows till then", async () => {
-  const { r, ws, channel } = await joined([member("a", 1), member("b", 2), member("c", 3)]);
+  const { r, ws, channel } = await withRoster([member("a", 1), member("b", 2), member("c", 3)]);
   const told = listen(channel);
   ws.drop();
   assert.deepEqual([clients(channel), channel.presence.complete], [["a", "b", "c"], false]);
@@ -186,7 +180,7 @@ test("after a loss the differences are told, once each, and the old roster shows
 });
 
 test("a page under way when the connection is lost is nobody's", async () => {
-  const { r, ws, channel } = await joined([member("a", 1)], { more: { next: "a" } });
+  const { r, ws, channel } = await withRoster([member("a", 1)], { more: { next: "a" } });
   const ready = channel.presence.ready;
   ws.drop();
   const second = (await r.next()).confirm();
@@ -202,7 +196,7 @@ test("a page under way when the connection is lost is nobody's", async () => {
 });
 
 test("another epoch is read anew, however often it comes", async () => {
-  const { r, ws, channel } = await joined([member("a", 1), member("b", 2)]);
+  const { r, ws, channel } = await withRoster([member("a", 1), member("b", 2)]);
   const told = listen(channel);
   for (const epoch of ["p2", "p3"]) change(ws, "client.connected", member("a", 1), epoch);
   assert.equal(channel.presence.complete, false);
@@ -222,7 +216,7 @@ test("another epoch is read anew, however often it comes", async () => {
 });
 
 test("a page that cannot be had now is asked for again; one that never can be is told", async () => {
-  const { r, ws, channel } = await joined([member("a", 1)], { more: { next: "a" } });
+  const { r, ws, channel } = await withRoster([member("a", 1)], { more: { next: "a" } });
   ws.refuse("whisk.presence", "rate_limited", { retry_after_ms: 2000 });
   r.clock.advance(1999);
   assert.equal(ws.heard("whisk.presence").length, 1);
@@ -253,7 +247,7 @@ test("a channel without a roster says so", async () => {
 });
 
 test("the own entry changes, and is shown again after a loss as it was last", async () => {
-  const { r, ws, channel } = await joined([member("me", 1)], {
+  const { r, ws, channel } = await withRoster([member("me", 1)], {
     options: { presence: { label: "Ann", meta: { seat: 1 } } },
   });
   const updated = channel.presence.update({ meta: { seat: 2 } });
@@ -276,7 +270,7 @@ test("the own entry changes, and is shown again after a loss as it was last", as
 });
 
 test("who only watches says so each time", async () => {
-  const { r, ws } = await joined([], { options: { presence: false } });
+  const { r, ws } = await withRoster([], { options: { presence: false } });
   ws.drop();
   const second = (await r.next()).confirm();
   for (const socket of [ws, second]) {
@@ -285,7 +279,7 @@ test("who only watches says so each time", async () => {
 });
 
 test("counts come without a list, and a knock tells who was seen", async () => {
-  const { ws, channel } = await joined([member("a", 1), member("b", 2)]);
+  const { ws, channel } = await withRoster([member("a", 1), member("b", 2)]);
   const counted = channel.presence.count();
   ws.ack("whisk.count", { connected: 9000, disconnected: 12, users: 800 });
   assert.deepEqual(await counted, { connected: 9000, disconnected: 12, users: 800 });
@@ -316,7 +310,7 @@ test("counts come without a list, and a knock tells who was seen", async () => {
 });
 
 test("the end of a channel is the end of its roster, and good-bye is said", async () => {
-  const { r, ws, channel } = await joined([member("me", 1)], { more: { next: "me" } });
+  const { r, ws, channel } = await withRoster([member("me", 1)], { more: { next: "me" } });
   const ready = channel.presence.ready;
   r.client.close();
   await assert.rejects(ready, code("not_subscribed"));

@@ -197,3 +197,12 @@ export function rig(options = {}) {
     },
   };
 }
+
+/** A client that is on the channel `room`. */
+export async function joined(options, answer) {
+  const r = rig();
+  const ws = await r.confirmed();
+  const channel = await r.subscribed("room", options, answer);
+  await settled();
+  return { r, ws, channel };
+}

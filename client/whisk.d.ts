@@ -9,10 +9,14 @@ export const closeCodes: ReadonlyMap<number, { readonly name: string; readonly c
 /** Whether a client comes back after a close with this code. */
 export function comesBack(code: number): boolean;
 
+/** A new secret for the option `client`, which may be kept, as in `sessionStorage`. */
+export function clientSecret(): string;
+
 /** Codes that the client itself gives; a server adds its own. */
 export type LocalErrorCode =
   | "timeout"
   | "connection_dropped"
+  | "away"
   | "closed"
   | "buffer_full"
   | "payload_too_large"
@@ -28,12 +32,20 @@ export type LocalErrorCode =
   | "reconnect_failed"
   | "handler_failed"
   | "no_websocket"
-  | "bad_option";
+  | "bad_option"
+  | "bad_channel"
+  | "not_subscribed"
+  | "no_presence"
+  | "removed"
+  | "booted";
 
 /** Codes of refusals and error acknowledgements that Whisk's servers give. */
 export type ServerErrorCode =
   | "session_refused"
   | "auth_timeout"
+  | "auth_expired"
+  | "refused"
+  | "too_many_channels"
   | "unavailable"
   | "not_confirmed"
   | "revoked"
@@ -76,10 +88,12 @@ export interface Lifecycle {
   reconnecting(detail: { attempt: number; delayMs: number }): void;
   /** Confirmed again, after `connect`. */
   reconnect(detail: { attempt: number }): void;
+  /** The session changed, and the server asked its gates again. `data` is all that it told. */
+  session(detail: { userId: any; data: Record<string, any> }): void;
   /** Something failed. Whether the client goes on is told by `state`. */
   error(error: WhiskError): void;
-  /** The end: the client was closed, dismissed or refused, or gave up. */
-  close(detail: { reason: CloseReason; code: number | null }): void;
+  /** The end: the client was closed, booted, dismissed or refused, or gave up. */
+  close(detail: CloseDetail): void;
 }
 
 export interface ConnectDetail {
@@ -98,8 +112,16 @@ export interface DisconnectDetail {
   willReconnect: boolean;
 }
 
+export interface CloseDetail {
+  reason: CloseReason;
+  code: number | null;
+  /** Why the server put this client out, if it did and said so. */
+  bootReason?: string;
+}
+
 export type CloseReason =
   | "client closed"
+  | "booted"
   | "server disconnect"
   | "transport close"
   | "ping timeout"
@@ -186,6 +208,11 @@ export interface ConnectOptions<ServerEvents extends EventMap = AnyEvents> {
   lateAuth?: boolean;
   /** More of what CONNECT's `auth` holds; a function is asked before each attempt. */
   auth?: Record<string, unknown> | (() => MaybePromise<Record<string, unknown> | undefined>);
+  /**
+   * The secret that makes this client the same one to the server when it comes back: 16 to 128
+   * characters. Default: a new `clientSecret()`, which lasts as long as the `Client`.
+   */
+  client?: string;
   /** The Socket.IO namespace. Default `/`. */
   namespace?: string;
   groups?: HandlerGroups<ServerEvents>;
@@ -211,6 +238,16 @@ export interface ConnectOptions<ServerEvents extends EventMap = AnyEvents> {
   };
   /** For tests: numbers from 0 to 1 for the jitter. */
   random?: () => number;
+}
+
+/** What becomes of something said while there is no connection: it waits, or fails as `away`. */
+export type WhenAway = "wait" | "fail";
+
+export interface AskOptions {
+  /** From the call, waiting included. Default 5,000. */
+  timeoutMs?: number;
+  /** Default `wait`. */
+  whenAway?: WhenAway;
 }
 
 /** An event's first argument. */
@@ -265,8 +302,254 @@ export class Client<
     options?: { timeoutMs?: number },
   ): Promise<Ack<ClientEvents[K]>>;
 
+  /** Asks the server and promises its answer; rejects with a `WhiskError`. */
+  ask<K extends keyof ClientEvents & string>(
+    topic: K,
+    payload?: Payload<ClientEvents[K]>,
+    options?: AskOptions,
+  ): Promise<Ack<ClientEvents[K]>>;
+
+  /** Tells the server something; with `ack` it promises that it was dealt with. */
+  tell<K extends keyof ClientEvents & string>(
+    topic: K,
+    payload: Payload<ClientEvents[K]> | undefined,
+    options: AskOptions & { ack: true },
+  ): Promise<Ack<ClientEvents[K]>>;
+  tell<K extends keyof ClientEvents & string>(
+    topic: K,
+    payload?: Payload<ClientEvents[K]>,
+    options?: { ack?: false; whenAway?: WhenAway },
+  ): boolean;
+
+  /** Subscribes to a channel, and again by itself after each loss. Rejects with the refusal. */
+  subscribe<Topics extends EventMap = AnyEvents, Meta = any>(
+    name: string,
+    options?: SubscribeOptions<Meta>,
+  ): Promise<Channel<Topics, Meta>>;
+
+  /** What is said to this client's user, wherever that is connected. */
+  readonly user: Feed;
+  /** What is said to this client's session, in all of its pages. */
+  readonly session: Feed;
+  /** Adds a handler of what is said to everybody. Returns what removes it. */
+  onBroadcast<T = any>(
+    topic: string,
+    handler: (data: T, message: { topic: string; id?: string }) => unknown,
+  ): () => void;
+
   /** Leaves for good. */
   close(): void;
+}
+
+export interface SubscribeOptions<Meta = any> {
+  /** What the channel's gate is asked with, each time. Any JSON. */
+  query?: unknown;
+  /** How this client stands on the roster; `false` to watch without being on it. */
+  presence?: { label?: string; meta?: Meta } | false;
+  /** How long to wait for the server's answer, retries included. Default 10,000. */
+  timeoutMs?: number;
+}
+
+/** How far a channel is. Offsets of two epochs say nothing about each other. */
+export interface Position {
+  readonly epoch: string;
+  readonly offset: number;
+}
+
+/** What is known of a message besides its data. All of it is the server's word. */
+export interface Message {
+  readonly channel: string;
+  readonly topic: string;
+  /** Absent on what was meant for this socket alone. */
+  readonly offset?: number;
+  readonly id?: string;
+  /** The sending socket's address; absent when a process of the server spoke. */
+  readonly from?: string;
+  /** The sender's public client id, on a channel with presence. */
+  readonly client?: string;
+  /** The sender's user, or null. */
+  readonly user: any;
+  /** When the server took it, in milliseconds since 1970. */
+  readonly at?: number;
+  /** Meant for this socket alone. */
+  readonly direct: boolean;
+  /** Somebody waits for an answer: `reply` and `refuse` are there. */
+  readonly ask: boolean;
+  /** Answers, once. False, and the event `error`, if it could not be sent. */
+  readonly reply?: (data?: unknown) => boolean;
+  /** Answers with an error, once. */
+  readonly refuse?: (code: string, text?: string) => boolean;
+}
+
+/**
+ * Takes a message. What it returns, or its promise, answers a message with `ask`; `undefined` is no
+ * answer, and a `WhiskError` that it throws is a refusal.
+ */
+export type MessageHandler<F extends (...args: any[]) => any = (data: any) => any> = (
+  data: Payload<F>,
+  message: Message,
+) => MaybePromise<Ack<F> | void>;
+
+/** What is said on one channel. */
+export interface Feed<Topics extends EventMap = AnyEvents> {
+  readonly name: string;
+  /** How far it was heard; null while nothing is known. */
+  readonly position: Position | null;
+  /** Adds a handler of a topic. Any name is as good as another. */
+  on<K extends keyof Topics & string>(topic: K, handler: MessageHandler<Topics[K]>): this;
+  /** Like `on`, for one time. */
+  once<K extends keyof Topics & string>(topic: K, handler: MessageHandler<Topics[K]>): this;
+  /** Removes a handler, or all of a topic. */
+  off<K extends keyof Topics & string>(topic: K, handler?: MessageHandler<Topics[K]>): this;
+  /** Adds a handler of what no handler takes by its topic. Returns what removes it. */
+  onMessage(handler: MessageHandler): () => void;
+}
+
+/** Where a subscription stands. The last five are the end of it. */
+export type ChannelStatus =
+  | "subscribing"
+  | "active"
+  | "dropped"
+  | "retrying"
+  | "refused"
+  | "removed"
+  | "unsubscribed"
+  | "booted"
+  | "closed";
+
+export interface ToOptions extends AskOptions {
+  /** A client id of the roster, or a socket's address. Default: all others on the channel. */
+  to?: string;
+}
+
+/** What a publication became. */
+export interface Published {
+  id: string;
+  at: number;
+  /** Null for what went to one receiver alone. */
+  position: Position | null;
+  /** Where it was kept when this was answered, as `memory`. */
+  level: string | null;
+}
+
+/** The first reply to a request. */
+export interface Reply<T = any> {
+  data: T;
+  id: string;
+  at: number;
+  /** Absent when a handler of the server answered. */
+  from: string | undefined;
+  client: string | undefined;
+  user: any;
+  /** From the call to the reply, in milliseconds. */
+  tookMs: number;
+}
+
+/** What `every` asks at one beat. */
+export interface Request {
+  topic: string;
+  data?: unknown;
+  to?: string;
+  timeoutMs?: number;
+}
+
+/** One handle of a channel. Several share one subscription, which ends with the last of them. */
+export interface Channel<Topics extends EventMap = AnyEvents, Meta = any> extends Feed<Topics> {
+  readonly status: ChannelStatus;
+  /** Why it is being tried again, or why it ended. */
+  readonly error: WhiskError | null;
+  readonly presence: Presence<Meta>;
+  /** Adds a handler of status changes. Returns what removes it. */
+  onStatus(handler: (status: ChannelStatus, error: WhiskError | null) => unknown): () => void;
+  /** Publishes to the others, or to one of them, where the channel's rules allow it. */
+  publish<K extends keyof Topics & string>(
+    topic: K,
+    data?: Payload<Topics[K]>,
+    options?: ToOptions,
+  ): Promise<Published>;
+  /** Asks the others, or one of them, and promises the first reply. At most 60,000 ms. */
+  request<K extends keyof Topics & string>(
+    topic: K,
+    data?: Payload<Topics[K]>,
+    options?: ToOptions,
+  ): Promise<Reply<Ack<Topics[K]>>>;
+  /**
+   * Asks every `ms` what `make` gives then, if anything. A beat is left out while the former one is
+   * unanswered or the channel is not active. Returns what stops it; it ends with the handle.
+   */
+  every<T = any>(
+    ms: number,
+    make: () => MaybePromise<Request | null | undefined | void>,
+    onReply: (reply: Reply<T>) => unknown,
+    options?: { onError?: (error: any) => unknown },
+  ): () => void;
+  /** Ends this handle, gracefully. True if the server confirmed it; never rejects. */
+  leave(): Promise<boolean>;
+}
+
+/** Somebody on a channel. Times are in milliseconds since 1970. */
+export interface Member<Meta = any> {
+  /** The public client id. */
+  readonly client: string;
+  readonly user: any;
+  readonly label: string | null;
+  readonly meta: Meta | null;
+  readonly state: "connected" | "disconnected";
+  readonly first_seen: number;
+  readonly last_seen: number;
+  readonly version: number;
+}
+
+/** All clients of one user. */
+export interface MemberUser<Meta = any> {
+  readonly user: any;
+  /** `connected` if one of them is. */
+  readonly state: "connected" | "disconnected";
+  readonly clients: readonly Member<Meta>[];
+}
+
+interface MemberChange<Meta> {
+  channel: string;
+  client: string;
+  member: Member<Meta>;
+}
+
+/** What a roster tells. */
+export interface PresenceEvents<Meta = any> {
+  "client.connected"(detail: MemberChange<Meta>): unknown;
+  "client.disconnected"(detail: MemberChange<Meta>): unknown;
+  "client.reconnected"(detail: MemberChange<Meta>): unknown;
+  "client.removed"(detail: MemberChange<Meta>): unknown;
+  "client.updated"(detail: MemberChange<Meta>): unknown;
+  /** Clients that were seen after a knock, each with the time. */
+  seen(detail: { channel: string; seen: readonly (readonly [string, number])[] }): unknown;
+}
+
+/** A live roster, and the own entry in it. */
+export interface Presence<Meta = any> {
+  /** The own public id; null where the channel keeps no roster. */
+  readonly client: string | null;
+  /** Whether it is whole and up to date. What is shown else is the last that was. */
+  readonly complete: boolean;
+  /** Whether it has more members than are kept. */
+  readonly truncated: boolean;
+  readonly size: number;
+  /** Resolves once it is whole; rejects with `no_presence` where the channel keeps none. */
+  readonly ready: Promise<this>;
+  /** Everybody, in the order in which they came. */
+  readonly members: readonly Member<Meta>[];
+  /** One entry per user with its clients beneath. */
+  readonly users: readonly MemberUser<Meta>[];
+  get(client: string): Member<Meta> | undefined;
+  on<K extends keyof PresenceEvents>(event: K, handler: PresenceEvents<Meta>[K]): this;
+  once<K extends keyof PresenceEvents>(event: K, handler: PresenceEvents<Meta>[K]): this;
+  off<K extends keyof PresenceEvents>(event: K, handler?: PresenceEvents<Meta>[K]): this;
+  /** How many there are, asked of the server, without who they are. */
+  count(options?: AskOptions): Promise<{ connected: number; disconnected: number; users: number }>;
+  /** Changes the own entry; what is left out stays. */
+  update(changes: { label?: string | null; meta?: Meta }, options?: AskOptions): Promise<void>;
+  /** Has everybody asked for a sign of life now, told as `seen`. */
+  knock(options?: AskOptions): Promise<void>;
 }
 
 /**

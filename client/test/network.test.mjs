@@ -226,6 +226,49 @@ test("a healthy neighbour notices nothing of a hostile server", async (t) => {
   victim.close();
 });
 
+test("a channel over several connections, with messages right behind the acknowledgement", async (t) => {
+  const secrets = [];
+  const server = await serve(t, {
+    onJoin: (peer) => {
+      secrets.push(peer.client);
+      peer.confirm({ resume: `r${secrets.length}` });
+    },
+    onEvent: (peer, name, [head, data], id) => {
+      const say = (offset) =>
+        peer.frame(
+          `42["whisk.message",{"channel":"room","topic":"n","offset":${offset},"id":"m"},${offset}]`,
+        );
+      if (name === "whisk.subscribe") {
+        // All in one turn, so that they leave in one write.
+        const offset = 10 * secrets.length;
+        say(offset + 1);
+        peer.ack(id, { channel: head.channel, epoch: "e1", offset });
+        say(offset + 2);
+        say(offset + 2);
+        say(offset + 3);
+      } else if (name === "whisk.request") {
+        peer.ack(id, { id: "q", at: 1, from: `ws/1/${peer.sid}`, data: [head.topic, data] });
+      } else peer.ack(id, {});
+    },
+  });
+  const client = open(t, { url: server.url });
+  const channel = await client.subscribe("room");
+  const seen = [];
+  channel.on("n", (n) => seen.push(n));
+  for (const life of [1, 2, 3]) {
+    await until(() => seen.length === 3 * life);
+    const reply = await channel.request("speed", life);
+    assert.deepEqual(reply.data, ["speed", life]);
+    server.peers.at(-1).cut();
+    await until(() => channel.status === "dropped");
+  }
+  assert.deepEqual(seen, [11, 12, 13, 21, 22, 23, 31, 32, 33]);
+  await until(() => channel.status === "active");
+  assert.equal(await channel.leave(), true);
+  assert.equal(new Set(secrets).size, 1);
+  assert.deepEqual(server.faults, []);
+});
+
 test("the version is the package's", async () => {
   const manifest = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8"));
   assert.equal(version, manifest.version);

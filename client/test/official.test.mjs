@@ -135,3 +135,31 @@ test("the official heartbeat keeps a connection, in a namespace of its own", asy
   assert.equal(await client.emitWithAck("echo", "alive"), "alive");
   assert.equal(client.state, "connected");
 });
+
+test("a channel as the official server speaks it, both ways", async (t) => {
+  const { url } = await official(t, (io) => {
+    confirming(io);
+    io.on("connection", (socket) => {
+      socket.on("whisk.subscribe", ({ channel }, ack) => {
+        socket.join(channel);
+        ack({ channel, epoch: "e1", offset: 0 });
+        const head = { channel, topic: "speed", offset: 1, id: "q1", from: "ws/0/x", ask: true };
+        socket.emit("whisk.message", head, { at: 5 });
+      });
+      socket.on("whisk.reply", (head, data, ack) => {
+        ack({});
+        socket.emit("whisk.broadcast", { topic: "replied", id: "b" }, [head, data]);
+      });
+    });
+  });
+  const client = open(t, { url });
+  const replied = new Promise((resolve) => {
+    client.onBroadcast("replied", resolve);
+  });
+  const channel = await client.subscribe("room");
+  channel.on("speed", ({ at }) => ({ at, here: true }));
+  assert.deepEqual(await replied, [
+    { channel: "room", to: "ws/0/x", re: "q1" },
+    { at: 5, here: true },
+  ]);
+});

@@ -1,6 +1,7 @@
 // Goal: the client comes back when it should, as fast as it may, and stays away when it is told to.
 // Method: a fake WebSocket, a clock and a dice in the test's hands.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { closeCodes, comesBack } from "../whisk.js";
 import { rig, until } from "./support/rig.mjs";
@@ -55,7 +56,9 @@ test("a loss and a return are told in order", async () => {
 
 test("the number of a close tells whether to come back", async () => {
   const away = [1000, 1002, 1003, 1007, 1008, 1009, 1010, 4100, 4101, 4102, 4103, 4150];
-  const back = [1001, 1005, 1006, 1011, 1012, 1013, 4000, 4001, 4002, 4003, 4004, 4029, 4050, 3000];
+  const back = [
+    1001, 1005, 1006, 1011, 1012, 1013, 4000, 4001, 4002, 4003, 4004, 4029, 4005, 4050, 3000,
+  ];
   for (const [codes, want] of [
     [away, false],
     [back, true],
@@ -74,6 +77,23 @@ test("the number of a close tells whether to come back", async () => {
     }
   }
   assert.deepEqual(closeCodes.get(4102), { name: "session_ended", comeBack: false });
+});
+
+test("the table of close codes is the server's", async () => {
+  const source = await readFile(new URL("../../wire/src/close.rs", import.meta.url), "utf8");
+  const rows = [...source.matchAll(/^\/\/\/ \| (\d+) \| `(\w+)`.* \| (yes|no) \|$/gm)].map(
+    ([, code, name, back]) => [Number(code), { name, comeBack: back === "yes" }],
+  );
+  const named = [...source.matchAll(/^ +[A-Z_]+ = (\d+), "(\w+)", /gm)].map(([, code, name]) => [
+    Number(code),
+    name,
+  ]);
+  assert.ok(named.length > 20);
+  assert.deepEqual([...closeCodes], rows);
+  assert.deepEqual(
+    [...closeCodes].map(([code, { name }]) => [code, name]),
+    named,
+  );
 });
 
 test("after a DISCONNECT the client stays away and tells the close code", async () => {

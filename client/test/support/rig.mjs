@@ -87,16 +87,42 @@ class FakeSocket {
   event(name, payload, id = "") {
     return this.receive(`42${id}${JSON.stringify([name, payload])}`);
   }
+  /** An event with any number of arguments. */
+  tell(...args) {
+    return this.receive(`42${JSON.stringify(args)}`);
+  }
+  /** The client's events of one name so far, oldest first: `{ id, args }`. */
+  heard(name) {
+    return this.sent
+      .map((frame) => /^42(\d*)(\[.*)$/s.exec(frame))
+      .filter(Boolean)
+      .map(([, id, body]) => ({ id, args: JSON.parse(body) }))
+      .filter(({ args }) => args[0] === name)
+      .map(({ id, args }) => ({ id, args: args.slice(1) }));
+  }
+  /** Acknowledges the client's last event of one name. */
+  ack(name, value) {
+    return this.receive(`43${this.heard(name).at(-1).id}${JSON.stringify([value])}`);
+  }
+  refuse(name, code, more = {}) {
+    return this.ack(name, { error: { code, message: `no: ${code}`, ...more } });
+  }
   drop(code = 1006) {
     this.readyState = 3;
     this.onerror?.({});
     this.onclose?.({ code });
   }
-  /** What the client said in CONNECT. */
-  get auth() {
+  /** All that the client said in CONNECT. */
+  get said() {
     const connects = this.sent.filter((frame) => frame.startsWith("40"));
     assert.equal(connects.length, 1, "one CONNECT per connection");
-    return connects[0] === "40" ? {} : JSON.parse(connects[0].slice(2));
+    return JSON.parse(connects[0].slice(connects[0].indexOf("{")));
+  }
+  /** The same without the client's own secret. */
+  get auth() {
+    const { client, ...auth } = this.said;
+    assert.ok(client.length >= 16);
+    return auth;
   }
   /** Handshake A from the opening to the confirmation. */
   confirm(accept = {}, handshake = {}) {
@@ -153,6 +179,15 @@ export function rig(options = {}) {
       const socket = await this.socket(0);
       return socket.confirm(accept, handshake);
     },
+    /** Subscribes and has the server take it. */
+    async subscribed(name, options, answer) {
+      const socket = sockets.at(-1);
+      const before = socket.heard("whisk.subscribe").length;
+      const promise = client.subscribe(name, options);
+      await until(() => socket.heard("whisk.subscribe").length > before, "whisk.subscribe");
+      socket.ack("whisk.subscribe", { channel: name, epoch: "e1", offset: 0, ...answer });
+      return promise;
+    },
     /** Ends the wait for the next attempt and returns its socket. */
     async next() {
       const n = sockets.length;
@@ -161,4 +196,13 @@ export function rig(options = {}) {
       return this.socket(n);
     },
   };
+}
+
+/** A client that is on the channel `room`. */
+export async function joined(options, answer) {
+  const r = rig();
+  const ws = await r.confirmed();
+  const channel = await r.subscribed("room", options, answer);
+  await settled();
+  return { r, ws, channel };
 }

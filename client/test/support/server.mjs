@@ -4,8 +4,9 @@ import { once } from "node:events";
 import { WebSocketServer } from "ws";
 
 /**
- * Listens on a free port. `onJoin(peer, auth)` is called with each CONNECT; it speaks through
- * `peer.confirm`, `peer.event`, `peer.frame`, `peer.close`. `onEvent(peer, name, args, id)` is
+ * Listens on a free port. `onJoin(peer, auth)` is called with each CONNECT, whose secret of the
+ * client is `peer.client`; it speaks through `peer.confirm`, `peer.event`, `peer.frame`,
+ * `peer.close`. `onEvent(peer, name, args, id)` is
  * called with each event and `onAck(peer, id, args)` with each acknowledgement.
  */
 export async function serve(
@@ -49,8 +50,11 @@ export async function serve(
       const text = String(data);
       peer.frames.push(text);
       const [, type, id, body] = /^4([0-4])(\d*)(.*)$/s.exec(text) ?? [];
-      if (type === "0") onJoin(peer, body === "" ? {} : JSON.parse(body));
-      else if (type === "2") {
+      if (type === "0") {
+        const { client, ...auth } = JSON.parse(body);
+        peer.client = client;
+        onJoin(peer, auth);
+      } else if (type === "2") {
         const [name, ...args] = JSON.parse(body);
         onEvent(peer, name, args, id === "" ? undefined : Number(id));
       } else if (type === "3") onAck(peer, Number(id), JSON.parse(body));

@@ -43,6 +43,7 @@ mod registry;
 mod scripts;
 mod secrets;
 mod slot;
+mod steps;
 mod tokens;
 mod url;
 

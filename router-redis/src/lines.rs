@@ -2,9 +2,8 @@
 //! for what is said to all of it, and one to each master that serves a slot of a wanted channel.
 //!
 //! [`Listening`] says what is to be asked of which server; here it is done. Each connection has a
-//! task of its own that sends what is to be asked, many commands in one write, one channel in each:
-//! so their slots need not be the same, and each gets its own answer. What a server confirms or ends
-//! is read off its pushes alone, in the order in which they come.
+//! task of its own that sends what is to be asked. What a server confirms or ends is read off its
+//! pushes alone, in the order in which they come.
 //!
 //! Where a channel's place is, only the cluster's map says. A refusal for the slot's sake, an end
 //! that nobody asked for, or a lost connection says that the map may be wrong: it is looked at again,
@@ -24,20 +23,20 @@ use router_core::backend::{
 };
 use tokio::{
     runtime::Handle,
-    sync::Notify,
-    task::AbortHandle,
-    time::{Instant, sleep_until, timeout_at},
+    sync::{Notify, watch},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use crate::{
     backoff::{Attempts, Backoff},
-    cluster::{Redirect, redirect},
+    cluster::{Map, Redirect, redirect},
     commands::Commands,
     conn::{Conn, Role},
     error::Fault,
     listening::{Listening, Place, Step},
     scripts::SHARDED,
-    slot::slot_of,
+    steps::{ask, is_in_step},
 };
 
 /// How many commands are sent in one write.
@@ -47,11 +46,14 @@ const BATCH: usize = 512;
 /// home carries the node's own probes.)
 const STILL_MAX: Duration = Duration::from_secs(5);
 
+/// How long the notice of what is heard again waits for what is not yet.
+const TOGETHER: Duration = Duration::from_secs(1);
+
 /// A link's connections; they end when this is dropped.
 pub(crate) struct Lines {
     shared: Arc<Shared>,
-    /// Follows the cluster's map.
-    follows: Option<AbortHandle>,
+    /// They follow the map and tell what is heard again.
+    tasks: JoinSet<()>,
 }
 
 struct Shared {
@@ -60,6 +62,8 @@ struct Shared {
     runtime: Handle,
     backoff: Backoff,
     state: Mutex<State>,
+    /// Something is heard again that was not.
+    news: Notify,
 }
 
 #[derive(Default)]
@@ -89,19 +93,15 @@ impl Lines {
         runtime: Handle,
         backoff: Backoff,
     ) -> Self {
-        let state = Mutex::default();
-        let shared = Arc::new(Shared { sink, commands, runtime, backoff, state });
+        let (state, news) = (Mutex::default(), Notify::new());
+        let shared = Arc::new(Shared { sink, commands, runtime, backoff, state, news });
         shared.wake(&mut shared.lock(), &Place::Home);
-        let follows = shared.commands.changes().map(|mut changes| {
-            let follower = shared.clone();
-            let follow = async move {
-                while changes.changed().await.is_ok() {
-                    follower.replace();
-                }
-            };
-            shared.runtime.spawn(follow).abort_handle()
-        });
-        Self { shared, follows }
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(tell(shared.clone()), &shared.runtime);
+        if let Some(changes) = shared.commands.changes() {
+            tasks.spawn_on(follow(shared.clone(), changes), &shared.runtime);
+        }
+        Self { shared, tasks }
     }
 
     /// Listens to a channel; returns when the server at its place has confirmed it.
@@ -151,9 +151,7 @@ impl Lines {
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        if let Some(follows) = &self.follows {
-            follows.abort();
-        }
+        self.tasks.abort_all();
         // Whatever still comes is heard by nobody.
         *self.shared.lock() = State::default();
     }
@@ -209,35 +207,15 @@ impl Shared {
             if steps.is_empty() {
                 return;
             }
-            let mut pipe = redis::Pipeline::with_capacity(steps.len());
-            for step in &steps {
-                pipe.cmd(command(step)).arg(&step.name);
-            }
-            let send = async |mut connection: MultiplexedConnection| {
-                connection.send_packed_commands(&pipe, 0, steps.len()).await
-            };
-            match conn.with(deadline, send).await {
-                Ok(answers) => {
+            match ask(conn, &steps, deadline).await {
+                Ok(refusals) => {
                     let mut state = self.lock();
-                    for (step, answer) in steps.iter().zip(answers) {
-                        match read(step, answer) {
-                            Answer::Done => {}
-                            Answer::Refused(error) => {
-                                self.refused(&mut state.listening, place, step, error);
-                            }
-                            Answer::Stray => {
-                                conn.renew();
-                                return;
-                            }
-                        }
+                    for (step, error) in refusals {
+                        self.refused(&mut state.listening, place, step, error);
                     }
                     state.listening.answered(place, &steps);
                 }
                 Err(fault) => {
-                    if matches!(fault, Fault::Silent) {
-                        // What is subscribed is unknown: a new connection begins with nothing.
-                        conn.renew();
-                    }
                     self.lock().listening.answered(place, &steps);
                     self.failed(place, &fault);
                     return;
@@ -269,14 +247,39 @@ impl Shared {
     }
 }
 
+/// Follows the cluster's map.
+async fn follow(shared: Arc<Shared>, mut changes: watch::Receiver<Map>) {
+    while changes.changed().await.is_ok() {
+        shared.replace();
+    }
+}
+
+/// Tells that frames may have been missed, once all is heard again; but of what is heard again while
+/// a server stays away, its listeners are told after a while.
+async fn tell(shared: Arc<Shared>) {
+    loop {
+        shared.news.notified().await;
+        let all = async {
+            while shared.lock().listening.is_late() {
+                shared.news.notified().await;
+            }
+        };
+        drop(timeout(TOGETHER, all).await);
+        shared.sink.resubscribed();
+    }
+}
+
 /// Keeps a place's subscriptions as they are to be, until nothing is wanted there.
 async fn tend(shared: Arc<Shared>, place: Place, conn: Arc<Conn>, wake: Arc<Notify>) {
     let mut attempts = Attempts::new(shared.backoff);
     let mut again: Option<Instant> = None;
     loop {
         shared.round(&place, &conn).await;
-        let news = {
+        {
             let mut state = shared.lock();
+            if state.listening.take_news() {
+                shared.news.notify_one();
+            }
             if place != Place::Home && state.listening.close(&place) {
                 state.open.remove(&place);
                 return;
@@ -287,10 +290,6 @@ async fn tend(shared: Arc<Shared>, place: Place, conn: Arc<Conn>, wake: Arc<Noti
                 let chance = getrandom::u64().unwrap_or(u64::MAX / 2);
                 again = Some(Instant::now() + attempts.failed(chance));
             }
-            state.listening.take_news(&place)
-        };
-        if news {
-            shared.sink.resubscribed();
         }
         let still = (place != Place::Home).then(|| Instant::now() + STILL_MAX);
         let wait = async {
@@ -303,65 +302,14 @@ async fn tend(shared: Arc<Shared>, place: Place, conn: Arc<Conn>, wake: Arc<Noti
             () = wake.notified() => {}
             () = wait => match again.take() {
                 Some(_) => shared.lock().listening.retry(&place),
-                None => ask_whether_it_lives(&shared, &conn).await,
+                None => {
+                    if !is_in_step(&conn, shared.commands.deadline()).await {
+                        conn.renew();
+                        shared.commands.look_again();
+                    }
+                }
             }
         }
-    }
-}
-
-async fn ask_whether_it_lives(shared: &Shared, conn: &Conn) {
-    match conn.call(&redis::cmd("PING"), shared.commands.deadline()).await {
-        Ok(Value::SimpleString(_)) => {}
-        // Something else was taken for the answer: so would be the next ones.
-        Ok(_) => conn.renew(),
-        Err(_) => shared.commands.look_again(),
-    }
-}
-
-fn command(step: &Step) -> &'static str {
-    match (step.subscribe, step.sharded) {
-        (true, true) => "SSUBSCRIBE",
-        (true, false) => "SUBSCRIBE",
-        (false, true) => "SUNSUBSCRIBE",
-        (false, false) => "UNSUBSCRIBE",
-    }
-}
-
-/// What the client library gives as the answer to a step.
-enum Answer {
-    Done,
-    Refused(RedisError),
-    /// It belongs to another command. The library takes the end of a subscription that nobody asked
-    /// for as the answer to what was asked meanwhile; from then on all are one off.
-    Stray,
-}
-
-fn read(step: &Step, answer: Value) -> Answer {
-    match answer {
-        Value::Push { kind, data } => {
-            let kinds = match kind {
-                PushKind::Subscribe => (true, false),
-                PushKind::SSubscribe => (true, true),
-                PushKind::Unsubscribe => (false, false),
-                PushKind::SUnsubscribe => (false, true),
-                _ => return Answer::Stray,
-            };
-            let named = matches!(data.first(), Some(Value::BulkString(name)) if name == step.name.as_bytes());
-            if named && kinds == (step.subscribe, step.sharded) {
-                Answer::Done
-            } else {
-                Answer::Stray
-            }
-        }
-        Value::ServerError(error) => {
-            let error = RedisError::from(error);
-            let slot = error.redirect_node().map(|(_, slot)| slot);
-            if slot.is_some_and(|slot| slot != slot_of(&step.name)) {
-                return Answer::Stray;
-            }
-            Answer::Refused(error)
-        }
-        _ => Answer::Stray,
     }
 }
 

@@ -80,8 +80,6 @@ struct Seat {
     check: HashSet<String>,
     /// Those that were tried in vain.
     put_off: HashSet<String>,
-    /// Something is heard again that was late.
-    news: bool,
 }
 
 /// What a link listens to.
@@ -90,6 +88,8 @@ pub(crate) struct Listening {
     wanted: HashMap<String, Wanted>,
     waiting: HashMap<String, Vec<oneshot::Sender<Result<(), Fault>>>>,
     seats: HashMap<Place, Seat>,
+    /// Something is heard again that was late.
+    news: bool,
 }
 
 impl Listening {
@@ -315,7 +315,7 @@ impl Listening {
         // Who gave up has been told that nothing is heard yet.
         let told = waiting.into_iter().map(|answer| answer.send(Ok(())).is_ok());
         let late = std::mem::take(&mut wanted.late);
-        seat.news |= told.fold(late, |late, told| late | !told);
+        self.news |= told.fold(late, |late, told| late | !told);
     }
 
     /// A connection's server says that a channel is not subscribed. Whether it is to be: then the
@@ -340,8 +340,13 @@ impl Listening {
     }
 
     /// Whether something that was late is heard again since the last time that this was asked.
-    pub(crate) fn take_news(&mut self, place: &Place) -> bool {
-        self.seats.get_mut(place).is_some_and(|seat| std::mem::take(&mut seat.news))
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Whether anything is late.
+    pub(crate) fn is_late(&self) -> bool {
+        self.wanted.values().any(|wanted| wanted.late)
     }
 
     /// Forgets a connection on which nothing is wanted. Whether it did.

@@ -83,7 +83,7 @@ fn who_was_refused_is_told_once_and_of_the_end_of_it_by_news() {
     listening.retry(&HERE);
     assert_eq!(listening.steps(&HERE, 9), steps);
     listening.confirmed(&HERE, 1, "c", true);
-    assert!(listening.take_news(&HERE) && !listening.take_news(&HERE));
+    assert!(listening.take_news() && !listening.take_news());
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn who_gave_up_waiting_is_told_by_news_too() {
     let (_, waits) = listening.want("d".into(), channel("d"), Some(HERE));
     assert_eq!(listening.steps(&HERE, 9).len(), 2);
     listening.confirmed(&HERE, 1, "d", true);
-    assert!(!listening.take_news(&HERE));
+    assert!(!listening.take_news());
     listening.confirmed(&HERE, 1, "c", true);
-    assert!(listening.take_news(&HERE));
+    assert!(listening.take_news());
     drop(waits);
 }
 
@@ -296,13 +296,11 @@ impl World {
     }
 
     fn listen(&mut self) {
-        for at in 0..SERVERS {
-            if self.listening.take_news(&master(at)) {
-                let held = &self.listening.seats[&master(at)].held;
-                let heard_again =
-                    self.known.iter_mut().filter(|(name, _)| held.contains_key(*name));
-                heard_again.for_each(|(_, known)| known.missed = false);
-            }
+        if self.listening.take_news() {
+            let seats = &self.listening.seats;
+            let held = |name: &str| seats.values().any(|seat| seat.held.contains_key(name));
+            let heard_again = self.known.iter_mut().filter(|(name, _)| held(name));
+            heard_again.for_each(|(_, known)| known.missed = false);
         }
         let known = &mut self.known;
         self.waits.retain_mut(|(name, waits)| match waits.try_recv() {
@@ -373,6 +371,7 @@ impl World {
             assert!(!missed, "{name} missed frames, and nobody was told");
         }
         assert!(self.waits.is_empty(), "somebody waits for ever");
+        assert!(!self.listening.is_late());
         for (place, seat) in &self.listening.seats {
             let wanted = self.listening.wanted.values();
             let wanted = wanted.filter(|wanted| wanted.at.as_ref() == Some(place)).count();

@@ -22,8 +22,9 @@ use router_core::{
     channel::{ChannelKey, Position},
     session::Site,
 };
+use router_redis::RedisBackend;
 
-use crate::server::{Cluster, Server, connect};
+use crate::server::{Cluster, Server, config, connect};
 
 fn open(backend: &Backend) -> (Arc<dyn BusLink>, Arc<Heard>) {
     let heard = Arc::new(Heard::default());
@@ -386,7 +387,9 @@ impl FailedOver {
     async fn when(goes: impl FnOnce(&mut Server)) -> Self {
         let mut cluster = Cluster::start();
         let replica = cluster.add_replica(0);
-        let backend = connect(&cluster.url());
+        // A call's time is also how long a silent connection is believed in.
+        let config = config(&cluster.url()).call_timeout(Duration::from_secs(2));
+        let backend = RedisBackend::connect(config).unwrap();
         let (link, heard) = open(&backend);
         let channel = cluster.channel_on(0);
         link.subscribe(channel.subject()).await.unwrap();

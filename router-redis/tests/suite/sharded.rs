@@ -199,7 +199,7 @@ async fn a_server_without_sharded_pub_sub_carries_channels_by_the_plain_one() {
     assert_eq!(server.cli(&["pubsub", "channels"]).trim(), name(&channel));
     let stored = backend.channels.publish(&channel, "stored".into()).await.unwrap();
     assert_eq!(stored.listeners, 2);
-    one.publish(channel.subject(), "said".into()).await.unwrap();
+    assert_eq!(one.publish(channel.subject(), "said".into()).await.unwrap(), 2);
     for heard in [&heard, &too] {
         heard.hears(&channel.subject(), b"said").await;
         let all = [stored.position.stamp(b"stored"), "said".into()];
@@ -268,7 +268,8 @@ async fn a_channel_is_heard_after_its_slot_moved_and_its_listener_is_told() {
         let stored = backend.channels.publish(&channel, "stored".into()).await.unwrap();
         assert_eq!(stored.listeners, 0);
         let meanwhile = format!("during move {round}");
-        link.publish(channel.subject(), meanwhile.clone().into()).await.unwrap();
+        let said = link.publish(channel.subject(), meanwhile.clone().into()).await;
+        assert_eq!(said.unwrap(), 1);
         heard.hears(&channel.subject(), meanwhile.as_bytes()).await;
         assert_eq!(heard.resubscriptions(), before, "the subscription stands until the end");
         cluster.end_move(&moving);

@@ -1,7 +1,8 @@
 //! The scripts, called by their digest; a server that does not know one gets its text.
 //!
 //! A script that says something on a channel has `say.lua` before it, and calls
-//! `say(channel, frame)`: how a channel is published on is decided there alone.
+//! `say(channel, frame)`: what kind of pub/sub a channel goes by is decided there, for subscribers too
+//! (`sharded.lua`). `Commands::say` publishes without a script, and by the same rule.
 
 use std::sync::LazyLock;
 

@@ -9,7 +9,7 @@
 //! come, and what fails is only looked at once more.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -77,9 +77,9 @@ struct Seat {
     wanted: usize,
     held: HashMap<String, Held>,
     /// Channels whose two states may differ. Each that is wanted here is here, below, or held.
-    check: HashSet<String>,
+    check: BTreeSet<String>,
     /// Those that were tried in vain.
-    put_off: HashSet<String>,
+    put_off: BTreeSet<String>,
 }
 
 /// What a link listens to.
@@ -211,15 +211,13 @@ impl Listening {
 
     /// What is to be asked of a place's server next, at most so much at once.
     pub(crate) fn steps(&mut self, place: &Place, max: usize) -> Vec<Step> {
-        while let Some(seat) = self.seats.get_mut(place).filter(|seat| !seat.check.is_empty()) {
-            let names: Vec<_> = seat.check.extract_if(|_| true).take(max).collect();
-            let steps = names.into_iter().filter_map(|name| self.step(place, name));
-            let steps: Vec<_> = steps.collect();
-            if !steps.is_empty() {
-                return steps;
-            }
+        let mut steps = Vec::new();
+        while steps.len() < max {
+            let first = self.seats.get_mut(place).and_then(|seat| seat.check.pop_first());
+            let Some(name) = first else { break };
+            steps.extend(self.step(place, name));
         }
-        Vec::new()
+        steps
     }
 
     fn step(&self, place: &Place, name: String) -> Option<Step> {
@@ -228,7 +226,7 @@ impl Listening {
         match self.wanted_at(place, &name) {
             Some(wanted) => {
                 let sharded = wanted.is_sharded(seat);
-                let ask = held.is_none() || self.waiting.contains_key(&name);
+                let ask = held.is_none() || wanted.late || self.waiting.contains_key(&name);
                 ask.then_some(Step { name, subscribe: true, sharded })
             }
             None => held.map(|held| Step { name, subscribe: false, sharded: held.sharded }),
@@ -242,10 +240,10 @@ impl Listening {
     /// The steps have been answered, whatever the answers were: what is still to do, is put off.
     pub(crate) fn answered(&mut self, place: &Place, steps: &[Step]) {
         for Step { name, .. } in steps {
-            let wanted = self.wanted_at(place, name).is_some();
-            if let Some(seat) = self.seats.get_mut(place)
-                && wanted != seat.held.contains_key(name)
-            {
+            let wanted = self.wanted_at(place, name).map(|wanted| wanted.late);
+            let Some(seat) = self.seats.get_mut(place) else { return };
+            let held = seat.held.contains_key(name);
+            if wanted.map_or(held, |late| late || !held) {
                 seat.put_off.insert(name.clone());
             }
         }
@@ -268,8 +266,7 @@ impl Listening {
     pub(crate) fn failed(&mut self, place: &Place, fault: &Fault) {
         self.tell_at(Some(place), fault);
         if let Some(seat) = self.seats.get_mut(place) {
-            let check = std::mem::take(&mut seat.check);
-            seat.put_off.extend(check);
+            seat.put_off.append(&mut seat.check);
         }
     }
 
@@ -284,7 +281,7 @@ impl Listening {
     /// What was put off is to be tried again.
     pub(crate) fn retry(&mut self, place: &Place) {
         if let Some(seat) = self.seats.get_mut(place) {
-            seat.check.extend(seat.put_off.drain());
+            seat.check.append(&mut seat.put_off);
         }
     }
 

@@ -115,6 +115,24 @@ fn a_connection_is_forgotten_when_nothing_is_wanted_there() {
     assert_eq!(ended.try_recv(), Err(oneshot::error::TryRecvError::Closed));
 }
 
+#[test]
+fn a_channel_that_was_sent_away_and_back_is_asked_for_anew_and_its_gap_is_told() {
+    let (here, there) = (master(1), master(2));
+    let mut listening = up(&here, true);
+    drop(listening.want("c".into(), channel("c"), Some(here.clone())));
+    let steps = listening.steps(&here, 9);
+    listening.confirmed(&here, 1, "c", true);
+    assert!(listening.take_news(), "who asked is gone");
+    // Between the two changes of the map, what came on the old connection was heard by nobody.
+    listening.replace(|_, _| Some(there.clone()));
+    assert!(listening.heard(&here, "c").is_none());
+    listening.replace(|_, _| Some(here.clone()));
+    assert_eq!(listening.steps(&here, 9), steps);
+    listening.confirmed(&here, 1, "c", true);
+    assert!(listening.take_news() && !listening.is_late());
+    assert!(listening.close(&there));
+}
+
 /// What a server pushes to a connection.
 #[derive(Clone)]
 enum Push {

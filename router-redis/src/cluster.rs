@@ -53,8 +53,9 @@ struct Shared {
     stale: Notify,
 }
 
-#[derive(Clone)]
-enum Map {
+/// What is known about who serves which slot.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Map {
     /// The first look is under way: callers wait for its end.
     Looking,
     Known(Arc<Slots>),
@@ -62,9 +63,20 @@ enum Map {
     Unknown,
 }
 
+impl Map {
+    /// The master of `slot`; `None` while it may become known any moment.
+    fn master_of(&self, slot: u16) -> Result<Option<Host>, Fault> {
+        match self {
+            Self::Looking => Ok(None),
+            Self::Known(slots) => slots.master_of(slot).cloned().map(Some).ok_or(Fault::Down(None)),
+            Self::Unknown => Err(Fault::Down(None)),
+        }
+    }
+}
+
 /// Ranges of slots by their last slot, and their masters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Slots(Vec<(u16, u16, Host)>);
+pub(crate) struct Slots(Vec<(u16, u16, Host)>);
 
 impl Slots {
     fn master_of(&self, slot: u16) -> Option<&Host> {
@@ -134,16 +146,21 @@ impl Cluster {
 
     /// The master of `slot`, once a first look has ended.
     pub(crate) async fn master_of(&self, slot: u16, deadline: Instant) -> Result<Host, Fault> {
-        let mut map = self.shared.map.subscribe();
-        let looked = timeout_at(deadline, map.wait_for(|map| !matches!(map, Map::Looking))).await;
-        let master = match looked.as_ref().map(|map| map.as_ref().map(|map| &**map)) {
-            Ok(Ok(Map::Known(slots))) => slots.master_of(slot).cloned(),
-            _ => return Err(Fault::Down(None)),
-        };
-        master.ok_or_else(|| {
-            self.look_again();
-            Fault::Down(None)
-        })
+        let mut map = self.changes();
+        let looked = timeout_at(deadline, map.wait_for(|map| *map != Map::Looking)).await;
+        drop(looked);
+        self.master_now(slot)?.ok_or(Fault::Down(None))
+    }
+
+    /// The master of `slot` at once; `None` while the first look is under way.
+    pub(crate) fn master_now(&self, slot: u16) -> Result<Option<Host>, Fault> {
+        let master = self.shared.map.borrow().master_of(slot);
+        master.inspect_err(|_| self.look_again())
+    }
+
+    /// Tells when the map has changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<Map> {
+        self.shared.map.subscribe()
     }
 
     /// The connection to a node.
@@ -237,7 +254,12 @@ async fn keep_looking(shared: Arc<Shared>) {
             Ok(slots) => {
                 attempts = Attempts::new(shared.backoff);
                 let masters = slots.masters();
-                shared.map.send_replace(Map::Known(Arc::new(slots)));
+                let map = Map::Known(Arc::new(slots));
+                shared.map.send_if_modified(|known| {
+                    let changed = *known != map;
+                    *known = map;
+                    changed
+                });
                 // Connections to nodes that serve nothing any more end here.
                 let gone: Vec<_> =
                     shared.lock().extract_if(|host, _| !masters.contains(host)).collect();

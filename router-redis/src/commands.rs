@@ -3,19 +3,21 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{Cmd, RedisError, Value};
+use router_core::backend::bus::Subject;
 use tokio::{
     runtime::Handle,
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{Instant, sleep},
 };
 
 use crate::{
     RedisConfig,
-    cluster::{Cluster, Redirect, redirect},
+    cluster::{Cluster, Map, Redirect, redirect},
     conn::{Calls, Conn},
     dial::{Dialer, Target},
     error::Fault,
     keys::Keys,
+    listening::Place,
     scripts::Script,
     slot::slot_of,
     url::{Host, Kind},
@@ -73,11 +75,38 @@ impl Commands {
         &self.0.dialer
     }
 
-    /// Whom a subscriber dials: plain pub/sub reaches every node of a cluster, so any will do.
-    pub(crate) fn subscriber_target(&self) -> Target {
+    /// Where a node listens to a channel: plain pub/sub reaches every node of a cluster, sharded the
+    /// master of the channel's slot. `None` while that may become known any moment.
+    pub(crate) fn place_of(&self, name: &str, subject: &Subject) -> Result<Option<Place>, Fault> {
+        match (&self.0.route, subject) {
+            (Route::Cluster(cluster), Subject::Channel(_)) => {
+                Ok(cluster.master_now(slot_of(name))?.map(Place::Master))
+            }
+            _ => Ok(Some(Place::Home)),
+        }
+    }
+
+    /// Whom a subscriber dials.
+    pub(crate) fn target(&self, place: &Place) -> Target {
+        match (&self.0.route, place) {
+            (_, Place::Master(host)) => Target::Fixed(host.clone()),
+            (Route::One(_, target), Place::Home) => target.clone(),
+            (Route::Cluster(cluster), Place::Home) => Target::AnyOf(cluster.hosts()),
+        }
+    }
+
+    /// Tells, in a cluster, when places may have changed.
+    pub(crate) fn changes(&self) -> Option<watch::Receiver<Map>> {
         match &self.0.route {
-            Route::One(_, target) => target.clone(),
-            Route::Cluster(cluster) => Target::AnyOf(cluster.hosts()),
+            Route::One(..) => None,
+            Route::Cluster(cluster) => Some(cluster.changes()),
+        }
+    }
+
+    /// What is known about places was found wrong.
+    pub(crate) fn look_again(&self) {
+        if let Route::Cluster(cluster) = &self.0.route {
+            cluster.look_again();
         }
     }
 

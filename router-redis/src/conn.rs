@@ -37,11 +37,14 @@ pub(crate) trait Role: Send + Sync + 'static {
         connection: &'a mut MultiplexedConnection,
     ) -> BoxFuture<'a, RedisResult<()>>;
 
-    /// Something came that no call waits for. Called on the connection's own task.
-    fn pushed(&self, push: PushInfo);
+    /// The connection stands, and is given to callers next. `generation` counts the connections.
+    fn up(&self, generation: u64);
 
-    /// The connection stands; `again` unless it is the first and nobody was refused before it.
-    fn up(&self, again: bool);
+    /// Something was pushed on that connection. Called on the connection's own task.
+    fn pushed(&self, generation: u64, push: PushInfo);
+
+    /// The connection that stood is lost.
+    fn down(&self);
 }
 
 /// The role of a connection that only carries calls.
@@ -52,9 +55,11 @@ impl Role for Calls {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn pushed(&self, _: PushInfo) {}
+    fn up(&self, _: u64) {}
 
-    fn up(&self, _: bool) {}
+    fn pushed(&self, _: u64, _: PushInfo) {}
+
+    fn down(&self) {}
 }
 
 /// A connection that is kept up until this is dropped.
@@ -211,13 +216,14 @@ async fn supervise(
                 let since = Instant::now();
                 let again = attempts.connected();
                 shared.silent.store(0, Ordering::Relaxed);
+                role.up(generation);
                 shared.state.send_replace(State::Up(Live { connection, generation }));
                 if again {
                     tracing::info!(redis = %dialer.url(), "connected again");
                 }
-                role.up(again);
                 // The sender lives in `shared`, which this task holds.
                 drop(lost.wait_for(|lost| *lost >= generation).await);
+                role.down();
                 shared.state.send_replace(State::Dialling);
                 tracing::warn!(redis = %dialer.url(), "connection lost");
                 tokio::time::sleep(attempts.lost(since.elapsed(), chance())).await;
@@ -244,7 +250,7 @@ fn pushes(shared: &Arc<Shared>, role: Arc<dyn Role>, generation: u64) -> OnPush 
         if push.kind == PushKind::Disconnection {
             shared.lose(generation);
         } else if *shared.lost.borrow() < generation {
-            role.pushed(push);
+            role.pushed(generation, push);
         }
     })
 }

@@ -4,7 +4,7 @@ use redis::{ErrorKind, RedisError};
 use router_core::backend::{BackendError, BackendErrorKind};
 
 /// Why a call to Redis failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Fault {
     /// There is no connection now; nothing was sent.
@@ -28,6 +28,9 @@ pub(crate) enum Fault {
     /// The lease under which the call was made belongs to another life by now, or to nobody.
     #[error("the lease is lost")]
     Fenced,
+    /// The link was told to leave the subject before its subscription was confirmed.
+    #[error("the subject was left meanwhile")]
+    Left,
     /// The subject is of a kind that this crate does not know.
     #[error("this backend has no channel for the subject")]
     NoChannel,
@@ -37,9 +40,12 @@ impl Fault {
     /// What is known about the call's effect. In doubt, that it is unknown.
     pub(crate) fn kind(&self) -> BackendErrorKind {
         match self {
-            Self::Down(_) | Self::Busy | Self::Lost | Self::Fenced | Self::NoChannel => {
-                BackendErrorKind::NotApplied
-            }
+            Self::Down(_)
+            | Self::Busy
+            | Self::Lost
+            | Self::Fenced
+            | Self::Left
+            | Self::NoChannel => BackendErrorKind::NotApplied,
             Self::Silent => BackendErrorKind::OutcomeUnknown,
             Self::Unexpected(_) => BackendErrorKind::Corrupt,
             Self::Redis(error) => kind_of(error),

@@ -15,11 +15,11 @@
 //! | `P:chan:{key}:at` | hash `epoch`, `offset` | publishers and subscribers | [`CHANNEL_TTL`] after the last |
 //! | `P:secret:{name}` | string | the first process that needs it | its time to live |
 //!
-//! | channel | carries |
-//! |---|---|
-//! | `P:{ns}:all` | broadcasts to a namespace |
-//! | `P:{ns/nid}:to` | replies to a node, its probes, and empty frames as wake-ups of its stream |
-//! | `P:chan:{key}` | what is said on a channel; a room's key is `room:nsp,room` |
+//! | channel | by | carries |
+//! |---|---|---|
+//! | `P:{ns}:all` | plain pub/sub | broadcasts to a namespace |
+//! | `P:{ns/nid}:to` | plain pub/sub | replies to a node, its probes, and empty frames as wake-ups of its stream |
+//! | `P:chan:{key}` | sharded pub/sub, where the server has it | what is said on a channel; a room's key is `room:nsp,room` |
 //!
 //! `n` is the site's length in bytes, so that no site and id can be read as another pair.
 

@@ -8,8 +8,13 @@
 //! # drop(backend); Ok(()) }
 //! ```
 //!
-//! Needs Redis 6.2 or later (RESP3, `GETDEL`, `XTRIM MINID`). What the backend promises stands in
-//! the traits of [`router_core::backend`]. How it lives with a Redis that does not:
+//! Needs Redis 6.2 or later (RESP3, `GETDEL`, `XTRIM MINID`). Rooms and channels go by sharded pub/sub
+//! where the server has it, which is from Redis 7.0 on: in a cluster, what is said on one then costs
+//! the master of its slot and the nodes that listen, and nobody else. With an older server they go by
+//! plain pub/sub.
+//!
+//! What the backend promises stands in the traits of [`router_core::backend`]. How it lives with a
+//! Redis that does not:
 //!
 //! - Connections are made in the background and made again after every loss, with full jitter. While
 //!   there is none, calls fail at once with `NotApplied`; only a dial that is under way is awaited.
@@ -17,6 +22,10 @@
 //!   `OutcomeUnknown`; an error that Redis answered is `NotApplied`. Nothing is sent twice, unless a
 //!   server said that it did not do it.
 //! - Three calls in a row without an answer, or [`BusLink::reconnect`], make a connection anew.
+//! - A channel is listened to at the master of its slot, wherever that goes: after a failover, and
+//!   after the slot was moved. While a slot is being moved, what is published under a position is
+//!   heard by nobody from when the position has moved until the slot has, and its publisher is told
+//!   so; the listeners are told at the end that frames may have been missed.
 //! - No queue is without bound: at most 8192 calls of a process wait for their answer, and what is
 //!   published is handed to the sink on the connection's own task.
 //!
@@ -35,12 +44,15 @@ mod conn;
 mod dial;
 mod error;
 mod keys;
+mod lines;
 mod link;
+mod listening;
 mod records;
 mod registry;
 mod scripts;
 mod secrets;
 mod slot;
+mod steps;
 mod tokens;
 mod url;
 
@@ -109,7 +121,8 @@ pub struct RedisBackend;
 
 impl RedisBackend {
     /// A backend on the Redis of `config`, on one command connection (in a cluster: one for each
-    /// master) and one for each link. Its tasks run on the current tokio runtime, which must live as
+    /// master) and one for each link (in a cluster: one, and one more for each master with a channel
+    /// that the link listens to). Its tasks run on the current tokio runtime, which must live as
     /// long as the backend; the backend itself may be used from any.
     ///
     /// Returns at once. The first calls wait for the first connection, within their limit.

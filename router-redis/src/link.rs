@@ -1,13 +1,9 @@
-//! The bus: a supervised connection for each node's subscriptions, and the nodes' streams.
+//! The bus: publishing, what each node listens to, and the nodes' streams.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use redis::{PushInfo, PushKind, RedisResult, Value, aio::MultiplexedConnection, from_redis_value};
+use redis::{Value, from_redis_value};
 use router_core::{
     Incarnation, NodeAddress,
     backend::{
@@ -22,14 +18,11 @@ use tokio::runtime::Handle;
 use crate::{
     backoff::Backoff,
     commands::Commands,
-    conn::{Conn, Role},
     error::Fault,
     keys::{STREAM_TTL, millis},
+    lines::Lines,
     scripts::{APPEND, TAKE},
 };
-
-/// How many channels one SUBSCRIBE names.
-const BATCH: usize = 512;
 
 /// Opens links on one Redis.
 #[derive(Debug)]
@@ -41,80 +34,17 @@ pub(crate) struct RedisBus {
 
 impl BusBackend for RedisBus {
     fn open(&self, sink: Arc<dyn BusSink>) -> Arc<dyn BusLink> {
-        let listener = Arc::new(Listener { sink, subjects: Mutex::default() });
-        let conn = Conn::open(
-            &self.runtime,
-            self.commands.dialer().clone(),
-            self.commands.subscriber_target(),
-            self.backoff,
-            listener.clone(),
-        );
-        Arc::new(RedisLink { conn, listener, commands: self.commands.clone() })
-    }
-}
-
-/// What a link listens to, and who hears it.
-struct Listener {
-    sink: Arc<dyn BusSink>,
-    /// By channel. Whoever subscribes writes here before looking at the connection: so a connection
-    /// that is made meanwhile subscribes to it, and one that stands is told by the caller.
-    subjects: Mutex<HashMap<String, Arc<Subject>>>,
-}
-
-impl Listener {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Subject>>> {
-        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Role for Listener {
-    fn prepare<'a>(
-        &'a self,
-        connection: &'a mut MultiplexedConnection,
-    ) -> BoxFuture<'a, RedisResult<()>> {
-        Box::pin(async move {
-            let channels: Vec<_> = self.lock().keys().cloned().collect();
-            for batch in channels.chunks(BATCH) {
-                connection.subscribe(batch).await?;
-            }
-            Ok(())
-        })
-    }
-
-    fn pushed(&self, push: PushInfo) {
-        if push.kind != PushKind::Message {
-            return;
-        }
-        let mut parts = push.data.into_iter();
-        let (Some(Value::BulkString(channel)), Some(Value::BulkString(frame))) =
-            (parts.next(), parts.next())
-        else {
-            return;
-        };
-        let subject = std::str::from_utf8(&channel).ok().and_then(|c| self.lock().get(c).cloned());
-        if let Some(subject) = subject {
-            self.sink.published(&subject, frame.into());
-        }
-    }
-
-    fn up(&self, again: bool) {
-        if again {
-            self.sink.resubscribed();
-        }
+        let (commands, runtime) = (self.commands.clone(), self.runtime.clone());
+        let lines = Lines::open(sink, commands.clone(), runtime, self.backoff);
+        Arc::new(RedisLink { lines, commands })
     }
 }
 
 /// One node's link.
+#[derive(Debug)]
 struct RedisLink {
-    conn: Conn,
-    listener: Arc<Listener>,
+    lines: Lines,
     commands: Commands,
-}
-
-impl fmt::Debug for RedisLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisLink").field("conn", &self.conn).finish_non_exhaustive()
-    }
 }
 
 impl RedisLink {
@@ -155,43 +85,25 @@ impl BusLink for RedisLink {
     fn publish(&self, subject: Subject, frame: Bytes) -> BoxFuture<'_, Result<u64, BackendError>> {
         Box::pin(async move {
             let channel = self.channel(&subject)?;
-            let mut publish = redis::Cmd::with_capacity(3, 16 + channel.len() + frame.len());
-            publish.arg("PUBLISH").arg(&channel).arg(&frame[..]);
             // By the channel's slot, so that a publisher's frames take one way and keep their order.
-            let heard = self.commands.call(&channel, &publish).await?;
-            let wrong = Fault::Unexpected("an answer to a publish");
-            Ok(from_redis_value(heard).map_err(|_| wrong)?)
+            Ok(match subject {
+                Subject::Channel(_) => self.commands.say(&channel, &frame).await?,
+                _ => self.commands.publish(&channel, &frame).await?,
+            })
         })
     }
 
     fn subscribe(&self, subject: Subject) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async move {
             let channel = self.channel(&subject)?;
-            self.listener.lock().insert(channel.clone(), Arc::new(subject));
-            let subscribe =
-                async |mut connection: MultiplexedConnection| connection.subscribe(&channel).await;
-            let outcome = self.conn.with(self.commands.deadline(), subscribe).await;
-            if matches!(outcome, Err(Fault::Silent)) {
-                // Whether it is subscribed is unknown: a new connection subscribes to all.
-                self.conn.renew();
-            }
-            Ok(outcome?)
+            Ok(self.lines.subscribe(channel, subject).await?)
         })
     }
 
     fn unsubscribe(&self, subject: Subject) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async move {
-            let channel = self.channel(&subject)?;
-            self.listener.lock().remove(&channel);
-            let unsubscribe = async |mut connection: MultiplexedConnection| {
-                connection.unsubscribe(&channel).await
-            };
-            match self.conn.with(self.commands.deadline(), unsubscribe).await {
-                // What stands no more has nothing subscribed, and frames of it reach nobody anyway.
-                Ok(()) | Err(Fault::Down(_) | Fault::Silent) => Ok(()),
-                Err(Fault::Redis(error)) if error.is_unrecoverable_error() => Ok(()),
-                Err(fault) => Err(fault.into()),
-            }
+            self.lines.unsubscribe(&self.channel(&subject)?).await;
+            Ok(())
         })
     }
 
@@ -230,7 +142,7 @@ impl BusLink for RedisLink {
     }
 
     fn reconnect(&self) {
-        self.conn.renew();
+        self.lines.renew();
         self.commands.renew();
     }
 }

@@ -1,4 +1,8 @@
 //! The scripts, called by their digest; a server that does not know one gets its text.
+//!
+//! A script that says something on a channel has `say.lua` before it, and calls
+//! `say(channel, frame)`: what kind of pub/sub a channel goes by is decided there, for subscribers too
+//! (`sharded.lua`). `Commands::say` publishes without a script, and by the same rule.
 
 use std::sync::LazyLock;
 
@@ -8,10 +12,10 @@ use redis::Cmd;
 pub(crate) struct Script(LazyLock<redis::Script>, &'static str);
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal;)+) => {
+    ($($name:ident = $($file:literal)and+;)+) => {
         $(pub(crate) static $name: Script = Script(
-            LazyLock::new(|| redis::Script::new(include_str!(concat!("scripts/", $file)))),
-            include_str!(concat!("scripts/", $file)),
+            LazyLock::new(|| redis::Script::new($name.1)),
+            concat!($(include_str!(concat!("scripts/", $file))),+),
         );)+
     };
 }
@@ -25,7 +29,8 @@ scripts! {
     TAKE = "take.lua";
     WRITE = "write.lua";
     SHARE = "share.lua";
-    PUBLISH = "publish.lua";
+    PUBLISH = "say.lua" and "publish.lua";
+    SHARDED = "say.lua" and "sharded.lua";
     POSITION = "position.lua";
 }
 

@@ -86,7 +86,8 @@ pub trait BusSink: Debug + Send + Sync {
     /// A frame was published on a subject that the link subscribed to.
     fn published(&self, subject: &Subject, frame: Bytes);
 
-    /// The link was away and has subscribed anew to all its subjects: frames may have been missed.
+    /// The link was away, or a part of it, and has subscribed anew to all its subjects: frames may
+    /// have been missed. For subjects that cannot be heard for longer, it is told again.
     fn resubscribed(&self);
 }
 

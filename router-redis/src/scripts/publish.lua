@@ -8,5 +8,5 @@ if not epoch then
 end
 local offset = redis.call('HINCRBY', KEYS[1], 'offset', 1)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local heard = redis.call('PUBLISH', ARGV[3], '@' .. epoch .. ' ' .. offset .. '\n' .. ARGV[4])
+local heard = say(ARGV[3], '@' .. epoch .. ' ' .. offset .. '\n' .. ARGV[4])
 return {epoch, offset, heard}

@@ -12,12 +12,12 @@ use router_core::backend::{
 use crate::server::{Cluster, Server, connect};
 
 impl Cluster {
-    fn id(&self, master: usize) -> String {
+    pub(crate) fn id(&self, master: usize) -> String {
         self.masters[master].cli(&["cluster", "myid"]).trim().to_owned()
     }
 
     /// The slot of a key and the master that says it serves it.
-    fn owner(&self, key: &str) -> (String, usize) {
+    pub(crate) fn owner(&self, key: &str) -> (String, usize) {
         let slot = self.masters[0].cli(&["cluster", "keyslot", key]).trim().to_owned();
         let owns = |master: &Server| {
             !master.cli(&["get", &format!("{{{}}}:none", tag(key))]).contains("MOVED")
@@ -32,15 +32,15 @@ fn tag(key: &str) -> &str {
 }
 
 /// A slot on its way from one master to another.
-struct Move {
-    slot: String,
-    from: usize,
-    to: usize,
+pub(crate) struct Move {
+    pub(crate) slot: String,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
 }
 
 impl Cluster {
-    /// Begins to move the slot of a key that has nothing in it yet.
-    fn begin_move(&self, key: &str) -> Move {
+    /// Begins to move the slot of a key.
+    pub(crate) fn begin_move(&self, key: &str) -> Move {
         let (slot, from) = self.owner(key);
         let to = (from + 1) % 3;
         self.masters[to].cli(&["cluster", "setslot", &slot, "importing", &self.id(from)]);
@@ -48,7 +48,7 @@ impl Cluster {
         Move { slot, from, to }
     }
 
-    fn end_move(&self, Move { slot, from, to }: &Move) {
+    pub(crate) fn end_move(&self, Move { slot, from, to }: &Move) {
         for master in [*to, *from, (to + 1) % 3] {
             self.masters[master].cli(&["cluster", "setslot", slot, "node", &self.id(*to)]);
         }

@@ -12,4 +12,5 @@ mod faults;
 mod promises;
 mod sentinel;
 mod server;
+mod sharded;
 mod tls;

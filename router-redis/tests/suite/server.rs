@@ -103,6 +103,12 @@ impl Server {
         sentinel
     }
 
+    /// The same with other arguments.
+    pub(crate) fn run_again_with(&mut self, args: &[&str]) {
+        self.args = args.iter().map(ToString::to_string).collect();
+        self.run_again();
+    }
+
     /// Starts the server that was killed, on its port and with nothing in it.
     pub(crate) fn run_again(&mut self) {
         assert!(self.try_run(), "redis-server did not come up again: {}", self.log());
@@ -236,6 +242,30 @@ impl Cluster {
             "--cluster-node-timeout",
             "2000",
         ])
+    }
+
+    /// A replica of one of the masters, which takes over when that is gone.
+    pub(crate) fn add_replica(&self, of: usize) -> Server {
+        let replica = Self::start_node();
+        let (node, known) = (Self::address(&replica), Self::address(&self.masters[of]));
+        let id = self.masters[of].cli(&["cluster", "myid"]);
+        let add = ["--cluster", "add-node", &node, &known, "--cluster-slave"];
+        cli(&[&add[..], &["--cluster-master-id", id.trim()]].concat());
+        let begun = Instant::now();
+        let knows = |server: &Server| {
+            let nodes = server.cli(&["cluster", "nodes"]);
+            nodes.lines().any(|line| line.contains(&node) && line.contains("slave"))
+        };
+        let is_up = || replica.cli(&["info", "replication"]).contains("master_link_status:up");
+        while !(is_up() && self.masters.iter().all(knows)) {
+            assert!(begun.elapsed() < DEADLINE, "the replica did not come up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        replica
+    }
+
+    fn address(node: &Server) -> String {
+        format!("127.0.0.1:{}", node.port)
     }
 
     pub(crate) fn url(&self) -> String {

@@ -98,6 +98,7 @@ macro_rules! conformance_suite {
                 a_renewed_lease_outlives_its_first_term,
                 a_lost_lease_is_not_renewed,
                 a_former_lifes_release_frees_nothing,
+                a_life_that_ended_never_lives_again,
                 only_the_exactly_named_dead_holder_is_taken_over,
                 of_racing_holders_one_wins,
                 node_zero_is_a_node_of_its_own,

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use super::{BackendError, BoxFuture, registry::Lease};
 use crate::{
     channel::ChannelKey,
-    presence::{ClientId, Counts, Entrance, Kind, Member, Millis, Page, Serial},
+    presence::{ClientId, Counts, Entrance, Kind, Member, Millis, Page, Serial, State},
 };
 
 /// What became of a request about a member.
@@ -66,8 +66,9 @@ pub trait PresenceStore: Debug + Send + Sync {
     /// Puts a client on the roster, connected, in the hands of `owner`. Who was disconnected is
     /// reconnected; who was connected already is moved quietly, unless what is said of it changed.
     ///
-    /// [`Outcome::NotHeld`] where the client came by a later entrance of this owner, or where the
-    /// entrance is one [again](Entrance::again) and another owner has it by another socket.
+    /// [`Outcome::NotHeld`] where this owner changed the member by a request of a greater serial, or
+    /// where the entrance is one [again](Entrance::again) and another owner has it connected by another
+    /// socket.
     ///
     /// Fenced if somebody adopted from this owner on this channel.
     fn enter<'a>(
@@ -77,8 +78,8 @@ pub trait PresenceStore: Debug + Send + Sync {
         entrance: &'a Entrance,
     ) -> BoxFuture<'a, Result<Outcome, PresenceError>>;
 
-    /// Makes a client disconnected, if it is `owner`'s by an entrance up to `serial`. Quiet if it is
-    /// so already.
+    /// Makes a client disconnected, if it is `owner`'s and not changed by a request of a greater
+    /// serial. Quiet if it is so already.
     fn lose<'a>(
         &'a self,
         channel: &'a ChannelKey,
@@ -88,7 +89,8 @@ pub trait PresenceStore: Debug + Send + Sync {
         last_seen: Millis,
     ) -> BoxFuture<'a, Result<Outcome, BackendError>>;
 
-    /// Takes a client off the roster, if it is `owner`'s by an entrance up to `serial`.
+    /// Takes a client off the roster, if it is `owner`'s and not changed by a request of a greater
+    /// serial.
     fn remove<'a>(
         &'a self,
         channel: &'a ChannelKey,
@@ -131,14 +133,15 @@ pub trait PresenceStore: Debug + Send + Sync {
     fn counts<'a>(&'a self, channel: &'a ChannelKey)
     -> BoxFuture<'a, Result<Counts, BackendError>>;
 
-    /// At most `limit` clients in the hands of `owner` that come after a client in the order of ids.
+    /// At most `limit` clients in the hands of `owner` that come after a client in the order of ids,
+    /// and what they are.
     fn held<'a>(
         &'a self,
         channel: &'a ChannelKey,
         owner: &'a Lease,
         after: Option<&'a ClientId>,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<ClientId>, BackendError>>;
+    ) -> BoxFuture<'a, Result<Vec<(ClientId, State)>, BackendError>>;
 
     /// Notes that `owner` has members on a channel, or is about to, and that it is an owner. A later
     /// note of the same channel replaces an earlier one.

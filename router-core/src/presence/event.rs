@@ -85,7 +85,7 @@ pub struct Entrance {
     pub at: Millis,
     /// How long it stays on the roster after it was last seen.
     pub kept: Millis,
-    /// Tells this entrance from the owner's earlier ones.
+    /// Tells this from the owner's earlier requests.
     pub serial: Serial,
     /// This socket was on the roster before: it does not take the client from a newer one.
     pub again: bool,

@@ -109,7 +109,7 @@ pub struct Member {
     pub kept: Millis,
     /// The node's life that is responsible for its next change.
     pub owner: Lease,
-    /// Which of the owner's entrances brought it there; 0 if it was adopted.
+    /// Which of the owner's requests changed it last; 0 if it was adopted.
     pub serial: Serial,
 }
 

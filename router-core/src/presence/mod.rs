@@ -43,6 +43,8 @@ mod reaper;
 mod record;
 mod settings;
 mod shell;
+#[cfg(test)]
+mod sim;
 
 pub use event::{Counts, Entrance, Kind, Page, PresenceEvent};
 pub use keeper::EnterError;

@@ -20,7 +20,7 @@ use crate::{
         registry::Lease,
     },
     channel::ChannelKey,
-    presence::{ClientId, Counts, Entrance, Member, Millis, Page, PresenceEvent, Serial},
+    presence::{self, ClientId, Counts, Entrance, Member, Millis, Page, PresenceEvent, Serial},
 };
 
 /// How long an empty roster's epoch, version and fences are remembered.
@@ -213,11 +213,12 @@ impl PresenceStore for MemoryHub {
         owner: &'a Lease,
         after: Option<&'a ClientId>,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<ClientId>, BackendError>> {
+    ) -> BoxFuture<'a, Result<Vec<(ClientId, presence::State)>, BackendError>> {
         Box::pin(async move {
             let mut state = self.reach()?;
             let roster = state.presences.rosters.get(channel);
-            Ok(roster.map(|roster| roster.held(owner, after, limit)).unwrap_or_default())
+            let held = roster.map(|roster| roster.held_states(owner, after, limit));
+            Ok(held.unwrap_or_default())
         })
     }
 

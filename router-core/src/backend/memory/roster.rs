@@ -67,7 +67,9 @@ impl Roster {
             self.add(&new);
             return self.tell(Kind::Connected, new);
         };
-        let elsewhere = old.owner != *owner && old.coming.address != new.coming.address;
+        let elsewhere = old.owner != *owner
+            && old.coming.address != new.coming.address
+            && old.state == State::Connected;
         let later = old.owner == *owner && old.serial > new.serial;
         if later || (entrance.again && elsewhere) {
             return NOT_HELD;
@@ -102,11 +104,12 @@ impl Roster {
     ) -> Done {
         let Some(member) = self.held_by(owner, client, serial) else { return NOT_HELD };
         if member.state == State::Disconnected {
+            self.members.insert(client.clone(), Member { serial, ..member });
             return QUIET;
         }
-        let last_seen = last_seen.max(member.last_seen);
+        let (state, last_seen) = (State::Disconnected, last_seen.max(member.last_seen));
         self.connected -= 1;
-        self.tell(Kind::Disconnected, Member { state: State::Disconnected, last_seen, ..member })
+        self.tell(Kind::Disconnected, Member { state, last_seen, serial, ..member })
     }
 
     pub(super) fn remove(&mut self, owner: &Lease, client: &ClientId, serial: Serial) -> Done {
@@ -171,12 +174,17 @@ impl Roster {
         Counts { connected: self.connected, disconnected, users: self.users.len() as u64 }
     }
 
-    pub(super) fn held(
+    pub(super) fn held_states(
         &self,
         owner: &Lease,
         after: Option<&ClientId>,
         limit: usize,
-    ) -> Vec<ClientId> {
+    ) -> Vec<(ClientId, State)> {
+        let held = self.held(owner, after, limit).into_iter();
+        held.filter_map(|client| Some((client.clone(), self.members.get(&client)?.state))).collect()
+    }
+
+    fn held(&self, owner: &Lease, after: Option<&ClientId>, limit: usize) -> Vec<ClientId> {
         let from = match after {
             Some(after) => Bound::Excluded((owner.clone(), after.clone())),
             None => Bound::Included((owner.clone(), ClientId::least())),

@@ -3,7 +3,7 @@
 use crate::{
     backend::{presence::Outcome, registry::Lease},
     channel::ChannelKey,
-    presence::{ClientId, Entrance, Member, Millis, Serial},
+    presence::{ClientId, Entrance, Member, Millis, Serial, State},
 };
 
 /// What the keeper wants done.
@@ -33,6 +33,8 @@ pub(crate) enum Ask {
     Forget(Serial),
     Enter {
         entrance: Box<Entrance>,
+        /// Whoever waits for it has this serial.
+        told: Serial,
         /// What was said of the member then.
         turn: Serial,
         /// Whether the store might have had the client in this node's hands before.
@@ -66,7 +68,7 @@ pub(crate) enum Answer {
     /// To a request about a member.
     Member(Outcome),
     /// To an audit: at most [`AUDIT_PAGE`](super::AUDIT_PAGE) clients.
-    Held(Vec<ClientId>),
+    Held(Vec<(ClientId, State)>),
     /// To a look.
     Looked(Option<Box<Member>>),
     /// The life that asked is over.
@@ -85,7 +87,7 @@ pub enum EnterError {
     /// The store did not take it, or the node has no lease. Trying again later may help.
     #[error("presence is not available now")]
     Unavailable,
-    /// A newer socket of the same client took its place.
+    /// A newer socket of the same client took its place. This one comes back when that one is gone.
     #[error("a newer socket of the client took its place")]
     Replaced,
     /// The socket was lost or left meanwhile, or was never there.

@@ -3,12 +3,12 @@
 //! So whatever a lost answer, a late one or a failover of the store left different is found in the
 //! end, at a cost that does not depend on how much there is.
 
-use std::{collections::BTreeSet, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound};
 
 use super::{
     Ask, Call, Effect, Keeper,
     channel::Note,
-    held::{Held, Wish},
+    held::{Held, Known, Wish},
 };
 use crate::{
     channel::ChannelKey,
@@ -42,13 +42,15 @@ impl Keeper {
                 let from = self.cursor.channel.take();
                 let from = from.map_or(Bound::Unbounded, Bound::Excluded);
                 let mut later = self.channels.range((from, Bound::Unbounded));
-                let Some((channel, _)) = later.find(|(_, chan)| chan.is_noted()) else { return };
+                let Some((channel, _)) = later.find(|(_, chan)| chan.is_to_audit()) else {
+                    return;
+                };
                 (channel.clone(), None)
             }
         };
         self.cursor.channel = Some(channel.clone());
-        let note = self.channels.get(&channel).map(|chan| chan.note);
-        if let Some(Note::Made(note)) = note {
+        let chan = self.channels.get(&channel).filter(|chan| chan.is_to_audit());
+        if let Some(Note::Made(note)) = chan.map(|chan| chan.note) {
             self.cursor.busy = true;
             let ask = Ask::Audit { note, after, closing: false };
             self.effects.push(Effect::Call(Call { owner: owner.clone(), channel, ask }));
@@ -64,7 +66,7 @@ impl Keeper {
         &mut self,
         channel: &ChannelKey,
         after: Option<ClientId>,
-        held: Option<Vec<ClientId>>,
+        held: Option<Vec<(ClientId, State)>>,
         now: Millis,
     ) {
         self.cursor.busy = false;
@@ -76,7 +78,8 @@ impl Keeper {
             return;
         };
         if held.len() >= AUDIT_PAGE && !doubted {
-            self.cursor.within = Some((channel.clone(), held.last().cloned()));
+            self.cursor.within =
+                Some((channel.clone(), held.last().map(|(client, _)| client.clone())));
         }
         self.compare(channel, after, held, now);
     }
@@ -86,28 +89,27 @@ impl Keeper {
         &mut self,
         channel: &ChannelKey,
         after: Option<ClientId>,
-        listed: Vec<ClientId>,
+        listed: Vec<(ClientId, State)>,
         now: Millis,
     ) {
         let Some(chan) = self.channels.get_mut(channel) else { return };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let to = match listed.last() {
-            Some(last) if listed.len() >= AUDIT_PAGE => Bound::Included(last.clone()),
+            Some((last, _)) if listed.len() >= AUDIT_PAGE => Bound::Included(last.clone()),
             _ => Bound::Unbounded,
         };
-        let listed: BTreeSet<_> = listed.into_iter().collect();
+        let listed: BTreeMap<_, _> = listed.into_iter().collect();
         let mut doubtful = Vec::new();
         for (client, held) in chan.members.range_mut((from, to)) {
-            let Some(known) = held.known else { continue };
-            let is_there = known.is_there();
-            if held.is_settled() && is_there != listed.contains(client) {
+            let found = listed.get(client).map_or(Known::Absent, |state| Known::from(*state));
+            if held.is_settled() && held.known.is_some_and(|known| known != found) {
                 held.known = None;
                 // What is listed may be this node's after all.
-                held.maybe |= !is_there;
+                held.maybe |= found != Known::Absent;
                 doubtful.push(client.clone());
             }
         }
-        let strange = listed.into_iter().filter(|client| !chan.members.contains_key(client));
+        let strange = listed.into_keys().filter(|client| !chan.members.contains_key(client));
         let looks: Vec<_> = strange.map(Ask::Look).collect();
         self.tally.repairs += (doubtful.len() + looks.len()) as u64;
         if let Some(owner) = &self.owner {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Answer, Ask, Call, Effect, Keeper, held::Held, refuse_entrance};
 use crate::{
     channel::ChannelKey,
-    presence::{ClientId, Millis, Serial},
+    presence::{ClientId, Millis, Serial, State},
 };
 
 /// How long a channel is kept after its last member: longer than a request without an answer can be
@@ -46,6 +46,11 @@ pub(super) struct Channel {
 impl Channel {
     pub(super) fn is_noted(&self) -> bool {
         matches!(self.note, Note::Made(_))
+    }
+
+    /// Not if it is about to be forgotten: a note that is made again and comes late would stay.
+    pub(super) fn is_to_audit(&self) -> bool {
+        self.is_noted() && !self.is_idle()
     }
 
     fn is_idle(&self) -> bool {
@@ -178,7 +183,7 @@ impl Keeper {
         &mut self,
         channel: &ChannelKey,
         note: Serial,
-        held: Option<Vec<ClientId>>,
+        held: Option<Vec<(ClientId, State)>>,
         now: Millis,
     ) {
         let Some(chan) = self.channels.get_mut(channel) else { return };

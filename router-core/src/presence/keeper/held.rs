@@ -3,7 +3,7 @@
 use super::super::settings::millis;
 use crate::{
     backend::presence::Outcome,
-    presence::{Coming, Member, Millis, Serial, Settings},
+    presence::{Coming, Member, Millis, Serial, Settings, State},
 };
 
 /// What the member is to be.
@@ -27,10 +27,12 @@ pub(super) enum Known {
     Absent,
 }
 
-impl Known {
-    /// Whether it has the member at all.
-    pub(super) fn is_there(self) -> bool {
-        self != Self::Absent
+impl From<State> for Known {
+    fn from(state: State) -> Self {
+        match state {
+            State::Connected => Self::Connected,
+            State::Disconnected => Self::Disconnected,
+        }
     }
 }
 
@@ -64,6 +66,7 @@ impl From<&Settings> for Timing {
 pub(super) struct Held {
     pub(super) coming: Coming,
     pub(super) timing: Timing,
+    /// Tells this socket's coming from others, to whoever waits for it.
     pub(super) serial: Serial,
     /// Tells what is said of it now from what was said before.
     pub(super) turn: Serial,
@@ -133,6 +136,14 @@ impl Held {
             retry: None,
             due: None,
             coming: member.coming,
+        }
+    }
+
+    /// The client came into this node's hands by another socket, which is lost.
+    pub(super) fn adopt(&mut self, member: &Member, now: Millis) {
+        (self.known, self.maybe, self.current) = (Some(Known::Disconnected), true, false);
+        if self.wish != Wish::Here {
+            self.wish = Wish::Away { last_seen: member.last_seen.min(now) };
         }
     }
 
@@ -212,12 +223,8 @@ impl Held {
                 self.entered |= serial == self.serial;
                 self.current = turn == self.turn;
             }
-            // Another socket of the client is newer, elsewhere.
-            Outcome::NotHeld if serial == self.serial => {
-                (self.known, self.maybe) = (Some(Known::Absent), false);
-                (self.wish, self.socket) = (Wish::Gone, false);
-            }
-            Outcome::NotHeld => self.known = None,
+            // Another socket of the client is there, elsewhere.
+            Outcome::NotHeld => (self.known, self.maybe) = (Some(Known::Absent), false),
         }
     }
 

@@ -27,7 +27,15 @@ use self::{
     timers::Timers,
 };
 use super::{ClientId, Coming, Entrance, Member, Millis, Profile, Serial, Settings};
-use crate::{address::Address, backend::registry::Lease, channel::ChannelKey};
+use crate::{
+    address::Address,
+    backend::{presence::Outcome, registry::Lease},
+    channel::ChannelKey,
+};
+
+/// When a socket that another one replaced elsewhere is tried again: it comes back when that one is
+/// lost before it.
+const REPLACED: Millis = 30_000;
 
 /// What happened that is worth counting. Taken by [`Keeper::take_tally`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -242,13 +250,14 @@ impl Keeper {
         }
         for member in members {
             let client = member.coming.client.clone();
-            let known = self.channels.entry(channel.clone()).or_default().members.get(&client);
-            // What this node asked meanwhile comes after the adoption and says what is so.
-            if known.is_some_and(|held| !held.is_settled()) {
-                continue;
+            match self.member(channel, &client) {
+                // What this node asked meanwhile comes after the adoption and says what is so.
+                Some(held) if !held.is_settled() => continue,
+                // A socket of the client that is there counts for more than the one that is lost.
+                Some(held) if held.socket => held.adopt(&member, now),
+                _ => self.take_in(channel, Held::adopted(member, self.last, now)),
             }
             self.tally.adopted += 1;
-            self.take_in(channel, Held::adopted(member, self.last, now));
             self.settle(channel, &client, now);
         }
     }
@@ -309,10 +318,11 @@ impl Keeper {
         let Some(held) = chan.members.get_mut(&client) else { return };
         held.in_flight = false;
         match (ask, answer) {
-            (Ask::Enter { entrance, turn, .. }, Answer::Member(outcome)) => {
-                held.entered(entrance.serial, turn, *outcome);
-                if held.wish != Wish::Here {
+            (Ask::Enter { told, turn, .. }, Answer::Member(outcome)) => {
+                held.entered(told, turn, *outcome);
+                if *outcome == Outcome::NotHeld && told == held.serial {
                     refuse(held, EnterError::Replaced, &mut self.effects);
+                    held.retry = Some(now.saturating_add(REPLACED));
                 }
             }
             (Ask::Lose { .. }, Answer::Member(outcome)) => held.lost(*outcome),
@@ -358,22 +368,21 @@ impl Keeper {
         if held.in_flight || held.retry.is_some() {
             return;
         }
+        if need == Need::Enter && !is_noted {
+            self.request_note(channel);
+            return;
+        }
+        self.last += 1;
+        let serial = self.last;
         let ask = match need {
-            Need::Enter if !is_noted => {
-                self.request_note(channel);
-                return;
-            }
             Need::Enter => {
-                let (coming, serial, again) = (held.coming.clone(), held.serial, held.entered);
-                let kept = held.timing.kept;
+                let (coming, kept, again) = (held.coming.clone(), held.timing.kept, held.entered);
                 let entrance = Box::new(Entrance { coming, at: now, kept, serial, again });
                 let maybe = std::mem::replace(&mut held.maybe, true);
-                Ask::Enter { entrance, turn: held.turn, maybe }
+                Ask::Enter { entrance, told: held.serial, turn: held.turn, maybe }
             }
-            Need::Lose { last_seen } => {
-                Ask::Lose { client: client.clone(), serial: held.serial, last_seen }
-            }
-            Need::Remove => Ask::Remove { client: client.clone(), serial: held.serial },
+            Need::Lose { last_seen } => Ask::Lose { client: client.clone(), serial, last_seen },
+            Need::Remove => Ask::Remove { client: client.clone(), serial },
         };
         held.in_flight = true;
         let call = Call { owner: owner.clone(), channel: channel.clone(), ask };
@@ -485,7 +494,7 @@ fn refuse(held: &mut Held, why: EnterError, effects: &mut Vec<Effect>) {
 fn refuse_entrance(held: &mut Held, now: Millis, effects: &mut Vec<Effect>) -> bool {
     let asked = held.asked;
     refuse(held, EnterError::Unavailable, effects);
-    if asked && !held.entered && held.wish == Wish::Here {
+    if asked && !held.entered {
         held.socket = false;
         held.wait(now);
         return true;

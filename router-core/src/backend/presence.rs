@@ -31,6 +31,17 @@ pub struct Adopted {
     pub more: bool,
 }
 
+/// Somebody in an owner's hands, in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Who.
+    pub client: ClientId,
+    /// What it is.
+    pub state: State,
+    /// The owner's request that changed it last.
+    pub serial: Serial,
+}
+
 /// A channel that a life has noted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
@@ -133,15 +144,14 @@ pub trait PresenceStore: Debug + Send + Sync {
     fn counts<'a>(&'a self, channel: &'a ChannelKey)
     -> BoxFuture<'a, Result<Counts, BackendError>>;
 
-    /// At most `limit` clients in the hands of `owner` that come after a client in the order of ids,
-    /// and what they are.
+    /// At most `limit` members in the hands of `owner` that come after a client in the order of ids.
     fn held<'a>(
         &'a self,
         channel: &'a ChannelKey,
         owner: &'a Lease,
         after: Option<&'a ClientId>,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<(ClientId, State)>, BackendError>>;
+    ) -> BoxFuture<'a, Result<Vec<Holding>, BackendError>>;
 
     /// Notes that `owner` has members on a channel, or is about to, and that it is an owner. A later
     /// note of the same channel replaces an earlier one.

@@ -142,7 +142,6 @@ impl Desk {
         })
     }
 
-    // x
     fn waiting(
         &self,
         change: impl FnOnce(&mut Keeper, Millis) -> Result<Serial, EnterError>,
@@ -191,11 +190,6 @@ impl Desk {
     }
 
     pub(crate) fn adopted(&self, owner: &Lease, channel: &ChannelKey, members: Vec<Member>) {
-        if std::env::var("TR").is_ok() {
-            for m in &members {
-                eprintln!("{} adopted by {owner} {channel:?} {:?}", self.now(), m);
-            }
-        }
         self.act(|keeper, now| keeper.adopted(owner, channel, members, now));
     }
 
@@ -224,20 +218,7 @@ impl Desk {
 
     /// Makes a call and gives the keeper its answer.
     pub(crate) async fn perform(&self, call: Call) {
-        if std::env::var("TR").is_ok() {
-            eprintln!("{} ask {} {:?} {:?}", self.now(), call.owner, call.channel, call.ask);
-        }
         let answer = self.ask(&call).await;
-        if std::env::var("TR").is_ok() {
-            eprintln!(
-                "{} got {} {:?} {:?} {:?}",
-                self.now(),
-                call.owner,
-                call.channel,
-                call.ask,
-                answer
-            );
-        }
         if let Answer::Member(Outcome::Told(..)) = answer {
             self.metrics.presence_changes.inc();
         }

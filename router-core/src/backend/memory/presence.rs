@@ -16,11 +16,11 @@ use crate::{
     address::{Incarnation, NodeAddress},
     backend::{
         BackendError, BoxFuture,
-        presence::{Adopted, Noted, Outcome, PresenceError, PresenceStore},
+        presence::{Adopted, Holding, Noted, Outcome, PresenceError, PresenceStore},
         registry::Lease,
     },
     channel::ChannelKey,
-    presence::{self, ClientId, Counts, Entrance, Member, Millis, Page, PresenceEvent, Serial},
+    presence::{ClientId, Counts, Entrance, Member, Millis, Page, PresenceEvent, Serial},
 };
 
 /// How long an empty roster's epoch, version and fences are remembered.
@@ -213,11 +213,11 @@ impl PresenceStore for MemoryHub {
         owner: &'a Lease,
         after: Option<&'a ClientId>,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<(ClientId, presence::State)>, BackendError>> {
+    ) -> BoxFuture<'a, Result<Vec<Holding>, BackendError>> {
         Box::pin(async move {
             let mut state = self.reach()?;
             let roster = state.presences.rosters.get(channel);
-            let held = roster.map(|roster| roster.held_states(owner, after, limit));
+            let held = roster.map(|roster| roster.holdings(owner, after, limit));
             Ok(held.unwrap_or_default())
         })
     }

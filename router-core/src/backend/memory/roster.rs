@@ -10,7 +10,7 @@ use bytestring::ByteString;
 use crate::{
     address::{Incarnation, NodeAddress},
     backend::{
-        presence::{Adopted, Outcome},
+        presence::{Adopted, Holding, Outcome},
         registry::Lease,
     },
     presence::{
@@ -174,14 +174,18 @@ impl Roster {
         Counts { connected: self.connected, disconnected, users: self.users.len() as u64 }
     }
 
-    pub(super) fn held_states(
+    pub(super) fn holdings(
         &self,
         owner: &Lease,
         after: Option<&ClientId>,
         limit: usize,
-    ) -> Vec<(ClientId, State)> {
+    ) -> Vec<Holding> {
         let held = self.held(owner, after, limit).into_iter();
-        held.filter_map(|client| Some((client.clone(), self.members.get(&client)?.state))).collect()
+        let holding = held.filter_map(|client| {
+            let Member { state, serial, .. } = *self.members.get(&client)?;
+            Some(Holding { client, state, serial })
+        });
+        holding.collect()
     }
 
     fn held(&self, owner: &Lease, after: Option<&ClientId>, limit: usize) -> Vec<ClientId> {

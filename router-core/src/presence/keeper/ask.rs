@@ -1,9 +1,12 @@
 //! What the keeper asks for, and what it hears back.
 
 use crate::{
-    backend::{presence::Outcome, registry::Lease},
+    backend::{
+        presence::{Holding, Outcome},
+        registry::Lease,
+    },
     channel::ChannelKey,
-    presence::{ClientId, Entrance, Member, Millis, Serial, State},
+    presence::{ClientId, Entrance, Member, Millis, Serial},
 };
 
 /// What the keeper wants done.
@@ -53,6 +56,8 @@ pub(crate) enum Ask {
     Audit {
         note: Serial,
         after: Option<ClientId>,
+        /// The last serial when it was asked: what changed later is not compared.
+        since: Serial,
         /// The channel is to be forgotten if there is nothing.
         closing: bool,
     },
@@ -67,8 +72,8 @@ pub(crate) enum Answer {
     Done,
     /// To a request about a member.
     Member(Outcome),
-    /// To an audit: at most [`AUDIT_PAGE`](super::AUDIT_PAGE) clients.
-    Held(Vec<(ClientId, State)>),
+    /// To an audit: at most [`AUDIT_PAGE`](super::AUDIT_PAGE) members.
+    Held(Vec<Holding>),
     /// To a look.
     Looked(Option<Box<Member>>),
     /// The life that asked is over.

@@ -11,8 +11,9 @@ use super::{
     held::{Held, Known, Wish},
 };
 use crate::{
+    backend::presence::Holding,
     channel::ChannelKey,
-    presence::{ClientId, Member, Millis, PAGE_MAX, State},
+    presence::{ClientId, Member, Millis, PAGE_MAX, Serial, State},
 };
 
 /// How many clients are compared at a time.
@@ -52,7 +53,7 @@ impl Keeper {
         let chan = self.channels.get(&channel).filter(|chan| chan.is_to_audit());
         if let Some(Note::Made(note)) = chan.map(|chan| chan.note) {
             self.cursor.busy = true;
-            let ask = Ask::Audit { note, after, closing: false };
+            let ask = Ask::Audit { note, after, since: self.last, closing: false };
             self.effects.push(Effect::Call(Call { owner: owner.clone(), channel, ask }));
         }
     }
@@ -65,8 +66,8 @@ impl Keeper {
     pub(super) fn audited(
         &mut self,
         channel: &ChannelKey,
-        after: Option<ClientId>,
-        held: Option<Vec<(ClientId, State)>>,
+        (after, since): (Option<ClientId>, Serial),
+        held: Option<Vec<Holding>>,
         now: Millis,
     ) {
         self.cursor.busy = false;
@@ -79,33 +80,38 @@ impl Keeper {
         };
         if held.len() >= AUDIT_PAGE && !doubted {
             self.cursor.within =
-                Some((channel.clone(), held.last().map(|(client, _)| client.clone())));
+                Some((channel.clone(), held.last().map(|held| held.client.clone())));
         }
-        self.compare(channel, after, held, now);
+        self.compare(channel, (after, since), held, now);
     }
 
-    /// `listed` is what the store has in this node's hands after a client: a page, or all the rest.
+    /// `listed` is what the store has in this node's hands after a client: a page, or all the rest. It
+    /// says nothing of what was asked after `since`.
     pub(super) fn compare(
         &mut self,
         channel: &ChannelKey,
-        after: Option<ClientId>,
-        listed: Vec<(ClientId, State)>,
+        (after, since): (Option<ClientId>, Serial),
+        listed: Vec<Holding>,
         now: Millis,
     ) {
         let Some(chan) = self.channels.get_mut(channel) else { return };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let to = match listed.last() {
-            Some((last, _)) if listed.len() >= AUDIT_PAGE => Bound::Included(last.clone()),
+            Some(last) if listed.len() >= AUDIT_PAGE => Bound::Included(last.client.clone()),
             _ => Bound::Unbounded,
         };
-        let listed: BTreeMap<_, _> = listed.into_iter().collect();
+        let listed = listed.into_iter().map(|held| (held.client.clone(), held));
+        let listed: BTreeMap<_, _> = listed.collect();
         let mut doubtful = Vec::new();
         for (client, held) in chan.members.range_mut((from, to)) {
-            let found = listed.get(client).map_or(Known::Absent, |state| Known::from(*state));
-            if held.is_settled() && held.known.is_some_and(|known| known != found) {
-                held.known = None;
+            let found = listed.get(client);
+            let found =
+                found.map_or((Known::Absent, 0), |found| (found.state.into(), found.serial));
+            let comparable = held.is_settled() && held.at <= since;
+            if comparable && held.stored().is_some_and(|stored| stored != found) {
+                (held.known, held.current) = (None, false);
                 // What is listed may be this node's after all.
-                held.maybe |= found != Known::Absent;
+                held.maybe |= found.0 != Known::Absent;
                 doubtful.push(client.clone());
             }
         }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Answer, Ask, Call, Effect, Keeper, held::Held, refuse_entrance};
 use crate::{
+    backend::presence::Holding,
     channel::ChannelKey,
-    presence::{ClientId, Millis, Serial, State},
+    presence::{ClientId, Millis, Serial},
 };
 
 /// How long a channel is kept after its last member: longer than a request without an answer can be
@@ -171,7 +172,7 @@ impl Keeper {
             (Note::Made(note), Some(owner)) if chan.is_idle() && !chan.closing => {
                 chan.closing = true;
                 let (owner, channel) = (owner.clone(), channel.clone());
-                let ask = Ask::Audit { note, after: None, closing: true };
+                let ask = Ask::Audit { note, after: None, since: self.last, closing: true };
                 self.effects.push(Effect::Call(Call { owner, channel, ask }));
             }
             _ => self.schedule_channel(channel, now),
@@ -183,7 +184,7 @@ impl Keeper {
         &mut self,
         channel: &ChannelKey,
         note: Serial,
-        held: Option<Vec<(ClientId, State)>>,
+        held: Option<Vec<Holding>>,
         now: Millis,
     ) {
         let Some(chan) = self.channels.get_mut(channel) else { return };
@@ -199,7 +200,8 @@ impl Keeper {
             self.effects.push(Effect::Call(Call { owner, channel, ask: Ask::Forget(note) }));
             return;
         }
-        self.compare(channel, None, held.unwrap_or_default(), now);
+        let since = self.last;
+        self.compare(channel, (None, since), held.unwrap_or_default(), now);
         self.schedule_channel(channel, now);
     }
 

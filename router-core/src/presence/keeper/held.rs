@@ -73,6 +73,8 @@ pub(super) struct Held {
     pub(super) wish: Wish,
     /// `None`: not known.
     pub(super) known: Option<Known>,
+    /// The last request that the store confirmed.
+    pub(super) at: Serial,
     /// The store has what is said of it now.
     pub(super) current: bool,
     /// This serial was on the roster once.
@@ -106,6 +108,7 @@ impl Held {
             turn: serial,
             wish: Wish::Here,
             known: before.and_then(|held| held.known),
+            at: before.map_or(0, |held| held.at),
             current: false,
             entered: false,
             asked: true,
@@ -127,6 +130,7 @@ impl Held {
             // Another clock may be ahead of this one.
             wish: Wish::Away { last_seen: member.last_seen.min(now) },
             known: Some(Known::Disconnected),
+            at: member.serial,
             current: true,
             entered: true,
             asked: false,
@@ -142,9 +146,21 @@ impl Held {
     /// The client came into this node's hands by another socket, which is lost.
     pub(super) fn adopt(&mut self, member: &Member, now: Millis) {
         (self.known, self.maybe, self.current) = (Some(Known::Disconnected), true, false);
+        self.at = member.serial;
         if self.wish != Wish::Here {
             self.wish = Wish::Away { last_seen: member.last_seen.min(now) };
         }
+    }
+
+    /// Whether it is on the roster, as its socket says it.
+    pub(super) fn is_entered(&self) -> bool {
+        !self.in_flight && self.known == Some(Known::Connected) && self.current
+    }
+
+    /// What the store has of it, if it has it, as it would say itself.
+    pub(super) fn stored(&self) -> Option<(Known, Serial)> {
+        let known = self.known?;
+        Some((known, if known == Known::Absent { 0 } else { self.at }))
     }
 
     /// What is to be asked of the store.

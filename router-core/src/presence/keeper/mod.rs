@@ -291,12 +291,12 @@ impl Keeper {
         match (ask, answer) {
             (Ask::Note(serial), answer) => self.note_answered(&channel, serial, &answer, now),
             (Ask::Forget(serial), answer) => self.forget_answered(&channel, serial, &answer, now),
-            (Ask::Audit { note, after, closing }, answer) => {
+            (Ask::Audit { note, after, since, closing }, answer) => {
                 let held = if let Answer::Held(clients) = answer { Some(clients) } else { None };
                 if closing {
                     self.closing_answered(&channel, note, held, now);
                 } else {
-                    self.audited(&channel, after, held, now);
+                    self.audited(&channel, (after, since), held, now);
                 }
             }
             (Ask::Look(client), Answer::Looked(member)) => {
@@ -318,14 +318,18 @@ impl Keeper {
         let Some(held) = chan.members.get_mut(&client) else { return };
         held.in_flight = false;
         match (ask, answer) {
-            (Ask::Enter { told, turn, .. }, Answer::Member(outcome)) => {
+            (Ask::Enter { entrance, told, turn, .. }, Answer::Member(outcome)) => {
+                held.at = entrance.serial;
                 held.entered(told, turn, *outcome);
                 if *outcome == Outcome::NotHeld && told == held.serial {
                     refuse(held, EnterError::Replaced, &mut self.effects);
                     held.retry = Some(now.saturating_add(REPLACED));
                 }
             }
-            (Ask::Lose { .. }, Answer::Member(outcome)) => held.lost(*outcome),
+            (Ask::Lose { serial, .. }, Answer::Member(outcome)) => {
+                held.at = serial;
+                held.lost(*outcome);
+            }
             (Ask::Remove { .. }, Answer::Member(_)) => held.removed(),
             (_, answer) => {
                 if matches!(answer, Answer::Failed { maybe: true }) {
@@ -347,6 +351,13 @@ impl Keeper {
         let Some(chan) = self.channels.get_mut(channel) else { return };
         let is_noted = chan.is_noted();
         let Some(held) = chan.members.get_mut(client) else { return };
+        if held.asked && held.is_entered() {
+            held.asked = false;
+            self.effects.push(Effect::Tell(held.serial, Ok(())));
+        } else if held.asked && matches!(held.wish, Wish::Away { .. } | Wish::Gone) {
+            refuse(held, EnterError::NotThere, &mut self.effects);
+            held.socket &= held.entered;
+        }
         if held.is_over() {
             self.timers.set(channel, Some(client), &mut held.due, None);
             chan.members.remove(client);
@@ -357,10 +368,6 @@ impl Keeper {
         let need = held.need();
         if need.is_none() {
             held.retry = None;
-            if held.asked && !held.in_flight {
-                held.asked = false;
-                self.effects.push(Effect::Tell(held.serial, Ok(())));
-            }
         }
         let next_look = held.next_look();
         self.timers.set(channel, Some(client), &mut held.due, next_look);

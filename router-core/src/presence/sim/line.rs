@@ -13,11 +13,11 @@ use crate::{
     address::{Namespace, NodeAddress},
     backend::{
         Backend, BackendError, BackendErrorKind, BoxFuture,
-        presence::{Adopted, Noted, Outcome, PresenceError, PresenceStore},
+        presence::{Adopted, Holding, Noted, Outcome, PresenceError, PresenceStore},
         registry::{AcquireError, Holder, Lease, NodeEntry, Registry, RenewError},
     },
     channel::ChannelKey,
-    presence::{ClientId, Counts, Entrance, Member, Millis, Page, Serial, State},
+    presence::{ClientId, Counts, Entrance, Member, Millis, Page, Serial},
 };
 
 /// How long a caller waits for an answer.
@@ -322,7 +322,7 @@ impl PresenceStore for Line {
         owner: &'a Lease,
         after: Option<&'a ClientId>,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<(ClientId, State)>, BackendError>> {
+    ) -> BoxFuture<'a, Result<Vec<Holding>, BackendError>> {
         let store = Arc::clone(&self.store.presence);
         let (channel, owner, after) = (channel.clone(), owner.clone(), after.cloned());
         Box::pin(

@@ -90,5 +90,12 @@ fn without_faults_each_client_costs_a_call_for_each_change() {
 #[test]
 fn dbg_one() {
     let size = Size { nodes: 3, channels: 12, clients: 4, faults: 8, pace: 60 };
-    run(std::env::var("SEED").unwrap().parse().unwrap(), size, 1000);
+    let seed: u64 = std::env::var("SEED").unwrap().parse().unwrap();
+    let to: u64 = std::env::var("SEEDTO").ok().map_or(seed + 1, |s| s.parse().unwrap());
+    if std::env::var("BIG").is_ok() {
+        let size = Size { nodes: 4, channels: 3, clients: 60, faults: 50, pace: 4 };
+        run_all(seed..to, size, 125_000);
+    } else {
+        run_all(seed..to, size, 1000);
+    }
 }

@@ -368,13 +368,6 @@ impl World {
     ) {
         let seat = &self.seats[seat];
         let (channel, client) = (&self.channels[seat.channel], &seat.client);
-        if std::env::var("TR").is_ok() {
-            eprintln!(
-                "{} tell {client} {channel:?} {socket:?} {:?}",
-                self.core.now(),
-                seat.sockets
-            );
-        }
 
         if let Some(running) = &self.nodes[socket.node] {
             running.desk.act(|keeper, now| act(keeper, channel, client, now));
@@ -390,14 +383,6 @@ impl World {
     /// A socket subscribes, or does so once more.
     fn enter(&mut self, at: usize, socket: &Socket, once_more: bool) {
         let seat = &self.seats[at];
-        if std::env::var("TR").is_ok() {
-            eprintln!(
-                "{} enter {} {:?} {socket:?}",
-                self.core.now(),
-                seat.client,
-                self.channels[seat.channel]
-            );
-        }
         let coming = Coming {
             client: seat.client.clone(),
             user: seat.user.clone(),
@@ -667,13 +652,6 @@ impl World {
         let presence = &self.backend.presence;
         for owner in presence.owners().now_or_never().unwrap().unwrap() {
             let notes = presence.noted(&owner, 0, 10).now_or_never().unwrap().unwrap();
-            for running in self.nodes.iter().flatten() {
-                running.desk.act(|keeper, _| {
-                    if !keeper.is_empty() {
-                        eprintln!("KEEPER {keeper:?}")
-                    }
-                });
-            }
             assert_eq!(notes, [], "{owner} has notes");
             let lives = self.backend.registry.lives(&owner).now_or_never().unwrap().unwrap();
             assert!(lives, "{owner} is dead and still an owner");

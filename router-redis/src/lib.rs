@@ -36,6 +36,7 @@ mod dial;
 mod error;
 mod keys;
 mod link;
+mod presence;
 mod records;
 mod registry;
 mod scripts;
@@ -129,7 +130,8 @@ impl RedisBackend {
             tokens: Arc::new(commands.clone()),
             registry: Arc::new(commands.clone()),
             secrets: Arc::new(commands.clone()),
-            channels: Arc::new(commands),
+            channels: Arc::new(commands.clone()),
+            presence: Arc::new(commands),
         })
     }
 }

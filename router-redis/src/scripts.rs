@@ -7,11 +7,14 @@ use redis::Cmd;
 /// A script and its digest.
 pub(crate) struct Script(LazyLock<redis::Script>, &'static str);
 
+/// A script's text: one file, or several one after the other.
 macro_rules! scripts {
-    ($($name:ident = $file:literal;)+) => {
+    ($($name:ident = $($file:literal),+;)+) => {
         $(pub(crate) static $name: Script = Script(
-            LazyLock::new(|| redis::Script::new(include_str!(concat!("scripts/", $file)))),
-            include_str!(concat!("scripts/", $file)),
+            LazyLock::new(|| redis::Script::new(
+                concat!($(include_str!(concat!("scripts/", $file))),+)
+            )),
+            concat!($(include_str!(concat!("scripts/", $file))),+),
         );)+
     };
 }
@@ -27,6 +30,17 @@ scripts! {
     SHARE = "share.lua";
     PUBLISH = "publish.lua";
     POSITION = "position.lua";
+    ROSTER_ENTER = "presence/roster.lua", "presence/enter.lua";
+    ROSTER_LOSE = "presence/roster.lua", "presence/lose.lua";
+    ROSTER_REMOVE = "presence/roster.lua", "presence/remove.lua";
+    ROSTER_ADOPT = "presence/roster.lua", "presence/adopt.lua";
+    ROSTER_PAGE = "presence/roster.lua", "presence/page.lua";
+    ROSTER_COUNTS = "presence/roster.lua", "presence/counts.lua";
+    ROSTER_HELD = "presence/roster.lua", "presence/held.lua";
+    NOTE = "presence/note.lua";
+    NOTED = "presence/noted.lua";
+    FORGET = "presence/forget.lua";
+    SEAL = "presence/seal.lua";
 }
 
 impl Script {

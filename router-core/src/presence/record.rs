@@ -34,7 +34,8 @@ impl State {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
         [Self::Connected, Self::Disconnected].into_iter().find(|state| state.as_str() == word)
     }
 }

@@ -63,7 +63,7 @@ struct State {
     keeper: Keeper,
     /// At most one call for each member, one for each channel, and one audit.
     queue: VecDeque<Call>,
-    entering: BTreeMap<Serial, Vec<oneshot::Sender<Told>>>,
+    entering: BTreeMap<Serial, oneshot::Sender<Told>>,
     pinning: BTreeMap<ChannelKey, Vec<oneshot::Sender<bool>>>,
     /// Nobody comes any more.
     closed: bool,
@@ -76,7 +76,7 @@ impl State {
             match effect {
                 Effect::Call(call) => self.queue.push_back(call),
                 Effect::Tell(serial, told) => {
-                    for waiting in self.entering.remove(&serial).into_iter().flatten() {
+                    if let Some(waiting) = self.entering.remove(&serial) {
                         // Whoever gave up waiting is told nothing.
                         let _gone = waiting.send(told);
                     }
@@ -152,7 +152,7 @@ impl Desk {
         }
         let serial = change(&mut state.keeper, self.clock.now())?;
         let (tell, told) = oneshot::channel();
-        state.entering.entry(serial).or_default().push(tell);
+        state.entering.insert(serial, tell);
         if state.follow() {
             self.wake.notify_one();
         }

@@ -45,6 +45,8 @@ mod settings;
 mod shell;
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod tests;
 
 pub use event::{Counts, Entrance, Kind, Page, PresenceEvent};
 pub use keeper::EnterError;

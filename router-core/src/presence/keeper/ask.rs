@@ -36,8 +36,8 @@ pub(crate) enum Ask {
     Forget(Serial),
     Enter {
         entrance: Box<Entrance>,
-        /// Whoever waits for it has this serial.
-        told: Serial,
+        /// The serial of the socket's coming.
+        came: Serial,
         /// What was said of the member then.
         turn: Serial,
         /// Whether the store might have had the client in this node's hands before.

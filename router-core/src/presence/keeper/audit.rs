@@ -109,7 +109,7 @@ impl Keeper {
                 found.map_or((Known::Absent, 0), |found| (found.state.into(), found.serial));
             let comparable = held.is_settled() && held.at <= since;
             if comparable && held.stored().is_some_and(|stored| stored != found) {
-                (held.known, held.current) = (None, false);
+                held.known = None;
                 // What is listed may be this node's after all.
                 held.maybe |= found.0 != Known::Absent;
                 doubtful.push(client.clone());

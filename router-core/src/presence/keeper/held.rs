@@ -66,7 +66,7 @@ impl From<&Settings> for Timing {
 pub(super) struct Held {
     pub(super) coming: Coming,
     pub(super) timing: Timing,
-    /// Tells this socket's coming from others, to whoever waits for it.
+    /// Tells this socket's coming from others.
     pub(super) serial: Serial,
     /// Tells what is said of it now from what was said before.
     pub(super) turn: Serial,
@@ -75,12 +75,12 @@ pub(super) struct Held {
     pub(super) known: Option<Known>,
     /// The last request that the store confirmed.
     pub(super) at: Serial,
-    /// The store has what is said of it now.
-    pub(super) current: bool,
+    /// The turn that the store has.
+    pub(super) said: Serial,
     /// This serial was on the roster once.
     pub(super) entered: bool,
-    /// Somebody waits to hear that it is on the roster.
-    pub(super) asked: bool,
+    /// Who waits to hear that it is on the roster, and from which turn on.
+    pub(super) asked: Vec<(Serial, Serial)>,
     /// The store may have it in this node's hands.
     pub(super) maybe: bool,
     /// A request of it waits for its answer; the next one waits for that.
@@ -109,9 +109,9 @@ impl Held {
             wish: Wish::Here,
             known: before.and_then(|held| held.known),
             at: before.map_or(0, |held| held.at),
-            current: false,
+            said: 0,
             entered: false,
-            asked: true,
+            asked: vec![(serial, serial)],
             maybe: before.is_some_and(|held| held.maybe),
             in_flight: before.is_some_and(|held| held.in_flight),
             socket: true,
@@ -131,9 +131,9 @@ impl Held {
             wish: Wish::Away { last_seen: member.last_seen.min(now) },
             known: Some(Known::Disconnected),
             at: member.serial,
-            current: true,
+            said: serial,
             entered: true,
-            asked: false,
+            asked: Vec::new(),
             maybe: true,
             in_flight: false,
             socket: false,
@@ -145,16 +145,20 @@ impl Held {
 
     /// The client came into this node's hands by another socket, which is lost.
     pub(super) fn adopt(&mut self, member: &Member, now: Millis) {
-        (self.known, self.maybe, self.current) = (Some(Known::Disconnected), true, false);
+        (self.known, self.maybe, self.said) = (Some(Known::Disconnected), true, 0);
         self.at = member.serial;
         if self.wish != Wish::Here {
             self.wish = Wish::Away { last_seen: member.last_seen.min(now) };
         }
     }
 
-    /// Whether it is on the roster, as its socket says it.
-    pub(super) fn is_entered(&self) -> bool {
-        !self.in_flight && self.known == Some(Known::Connected) && self.current
+    /// Those who waited for what the store has now.
+    pub(super) fn answered(&mut self) -> Vec<Serial> {
+        if self.asked.is_empty() || self.known != Some(Known::Connected) {
+            return Vec::new();
+        }
+        let said = self.said;
+        self.asked.extract_if(.., |(_, turn)| *turn <= said).map(|(serial, _)| serial).collect()
     }
 
     /// What the store has of it, if it has it, as it would say itself.
@@ -167,7 +171,7 @@ impl Held {
     pub(super) fn need(&self) -> Option<Need> {
         match self.wish {
             Wish::Here => {
-                let is_so = self.known == Some(Known::Connected) && self.current;
+                let is_so = self.known == Some(Known::Connected) && self.said == self.turn;
                 (!is_so).then_some(Need::Enter)
             }
             Wish::Waiting { .. } => None,
@@ -237,7 +241,7 @@ impl Held {
                 self.known = Some(Known::Connected);
                 self.maybe = true;
                 self.entered |= serial == self.serial;
-                self.current = turn == self.turn;
+                self.said = turn;
             }
             // Another socket of the client is there, elsewhere.
             Outcome::NotHeld => (self.known, self.maybe) = (Some(Known::Absent), false),
@@ -265,7 +269,7 @@ impl Held {
     /// The life under which it was held is over, and a new one begins. `false` if there is nothing
     /// left to keep of it: whoever adopts from the former life goes on with it.
     pub(super) fn live_anew(&mut self) -> bool {
-        (self.known, self.maybe, self.current) = (None, false, false);
+        (self.known, self.maybe) = (None, false);
         (self.in_flight, self.retry) = (false, None);
         if self.wish != Wish::Here {
             self.wish = Wish::Gone;

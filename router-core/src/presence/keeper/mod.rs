@@ -119,23 +119,20 @@ impl Keeper {
         let client = coming.client.clone();
         self.hurry_note(channel);
         let members = &mut self.channels.entry(channel.clone()).or_default().members;
-        let serial = match members.get_mut(&client) {
+        match members.get_mut(&client) {
             Some(held) if held.socket && held.coming.address == coming.address => {
                 if held.coming != coming {
-                    (held.coming, held.turn, held.current) = (coming, next, false);
+                    (held.coming, held.turn) = (coming, next);
                 }
                 held.timing = Timing::from(settings);
-                (held.wish, held.asked, held.retry) = (Wish::Here, true, None);
-                held.serial
+                held.asked.push((next, held.turn));
+                (held.wish, held.retry) = (Wish::Here, None);
             }
             before => {
                 let new = Held::new(coming, Timing::from(settings), next, before.as_deref());
                 match before {
                     Some(before) => {
-                        if before.asked {
-                            let replaced = Effect::Tell(before.serial, Err(EnterError::Replaced));
-                            self.effects.push(replaced);
-                        }
+                        refuse(before, EnterError::Replaced, &mut self.effects);
                         *before = new;
                     }
                     None => {
@@ -143,11 +140,10 @@ impl Keeper {
                         self.held += 1;
                     }
                 }
-                next
             }
-        };
+        }
         self.settle(channel, &client, now);
-        Some(serial)
+        Some(next)
     }
 
     /// A socket was not heard for the disconnect threshold. It may be heard again.
@@ -228,11 +224,12 @@ impl Keeper {
             let before = held.coming.profile.clone();
             change(&mut held.coming.profile);
             if held.coming.profile != before {
-                (held.turn, held.current, held.retry) = (next, false, None);
+                (held.turn, held.retry) = (next, None);
             }
             // Whoever says something is there.
-            (held.wish, held.asked) = (Wish::Here, true);
-            serial = Some(held.serial);
+            held.wish = Wish::Here;
+            held.asked.push((next, held.turn));
+            serial = Some(next);
         });
         serial
     }
@@ -318,10 +315,10 @@ impl Keeper {
         let Some(held) = chan.members.get_mut(&client) else { return };
         held.in_flight = false;
         match (ask, answer) {
-            (Ask::Enter { entrance, told, turn, .. }, Answer::Member(outcome)) => {
+            (Ask::Enter { entrance, came, turn, .. }, Answer::Member(outcome)) => {
                 held.at = entrance.serial;
-                held.entered(told, turn, *outcome);
-                if *outcome == Outcome::NotHeld && told == held.serial {
+                held.entered(came, turn, *outcome);
+                if *outcome == Outcome::NotHeld && came == held.serial {
                     refuse(held, EnterError::Replaced, &mut self.effects);
                     held.retry = Some(now.saturating_add(REPLACED));
                 }
@@ -351,10 +348,10 @@ impl Keeper {
         let Some(chan) = self.channels.get_mut(channel) else { return };
         let is_noted = chan.is_noted();
         let Some(held) = chan.members.get_mut(client) else { return };
-        if held.asked && held.is_entered() {
-            held.asked = false;
-            self.effects.push(Effect::Tell(held.serial, Ok(())));
-        } else if held.asked && matches!(held.wish, Wish::Away { .. } | Wish::Gone) {
+        for serial in held.answered() {
+            self.effects.push(Effect::Tell(serial, Ok(())));
+        }
+        if !held.asked.is_empty() && matches!(held.wish, Wish::Away { .. } | Wish::Gone) {
             refuse(held, EnterError::NotThere, &mut self.effects);
             held.socket &= held.entered;
         }
@@ -386,7 +383,7 @@ impl Keeper {
                 let (coming, kept, again) = (held.coming.clone(), held.timing.kept, held.entered);
                 let entrance = Box::new(Entrance { coming, at: now, kept, serial, again });
                 let maybe = std::mem::replace(&mut held.maybe, true);
-                Ask::Enter { entrance, told: held.serial, turn: held.turn, maybe }
+                Ask::Enter { entrance, came: held.serial, turn: held.turn, maybe }
             }
             Need::Lose { last_seen } => Ask::Lose { client: client.clone(), serial, last_seen },
             Need::Remove => Ask::Remove { client: client.clone(), serial },
@@ -491,15 +488,15 @@ impl Keeper {
 
 /// Tells whoever waits that it is in vain.
 fn refuse(held: &mut Held, why: EnterError, effects: &mut Vec<Effect>) {
-    if std::mem::take(&mut held.asked) {
-        effects.push(Effect::Tell(held.serial, Err(why)));
+    for (serial, _) in held.asked.drain(..) {
+        effects.push(Effect::Tell(serial, Err(why)));
     }
 }
 
 /// An entrance that somebody waits for failed. A socket that was not on the roster before is then as
 /// one that was lost; another one stays, and is tried again. `true` if it is not to be tried again.
 fn refuse_entrance(held: &mut Held, now: Millis, effects: &mut Vec<Effect>) -> bool {
-    let asked = held.asked;
+    let asked = !held.asked.is_empty();
     refuse(held, EnterError::Unavailable, effects);
     if asked && !held.entered {
         held.socket = false;

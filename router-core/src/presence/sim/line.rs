@@ -59,7 +59,7 @@ pub(super) enum Due {
 }
 
 /// Time, what is to happen, and how bad the store is.
-pub(super) struct Core {
+pub(in crate::presence) struct Core {
     inner: Mutex<Inner>,
 }
 
@@ -70,6 +70,8 @@ struct Inner {
     rng: Rng,
     /// One call in so many goes wrong; 0 for none.
     faults: u64,
+    /// No call takes time.
+    plain: bool,
     outage_until: Millis,
     pub(super) calls: u64,
 }
@@ -84,10 +86,25 @@ enum Fate {
 }
 
 impl Core {
+    /// A store that answers at once, whose calls are counted.
+    pub(in crate::presence) fn plain() -> Self {
+        let core = Self::new(0, 0);
+        core.lock().plain = true;
+        core
+    }
+
     pub(super) fn new(seed: u64, faults: u64) -> Self {
         let (agenda, rng) = (BTreeMap::new(), Rng(seed));
-        let inner =
-            Inner { now: 1_000_000, agenda, count: 0, rng, faults, outage_until: 0, calls: 0 };
+        let inner = Inner {
+            now: 1_000_000,
+            agenda,
+            count: 0,
+            rng,
+            faults,
+            plain: false,
+            outage_until: 0,
+            calls: 0,
+        };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -103,7 +120,7 @@ impl Core {
         self.lock().rng.below(end)
     }
 
-    pub(super) fn calls(&self) -> u64 {
+    pub(in crate::presence) fn calls(&self) -> u64 {
         self.lock().calls
     }
 
@@ -142,6 +159,9 @@ impl Core {
     fn fate(&self) -> Fate {
         let mut inner = self.lock();
         inner.calls += 1;
+        if inner.plain {
+            return Fate::Now;
+        }
         if inner.now < inner.outage_until {
             return if inner.rng.one_in(2) { Fate::Refused } else { Fate::Lost };
         }
@@ -166,10 +186,10 @@ impl Core {
 
 /// One node's way to the store.
 #[derive(Clone)]
-pub(super) struct Line {
-    pub(super) core: Arc<Core>,
-    pub(super) node: usize,
-    pub(super) store: Backend,
+pub(in crate::presence) struct Line {
+    pub(in crate::presence) core: Arc<Core>,
+    pub(in crate::presence) node: usize,
+    pub(in crate::presence) store: Backend,
 }
 
 impl std::fmt::Debug for Line {

@@ -164,7 +164,7 @@ pub async fn who_enters_a_roster_is_told_and_counted(two: Two) {
     let expected = Member { version: told.member.version, ..entered.member(&owner) };
     assert_eq!((told.kind, &told.member), (Kind::Connected, &expected));
     let page = page(&two.second, &room.channel, None, 10).await;
-    assert_eq!(page.members, [expected.clone()]);
+    assert_eq!(page.members, std::slice::from_ref(&expected));
     assert_eq!((page.epoch, page.version, page.next), (told.epoch, expected.version, None));
     let member = two.second.presence.member(&room.channel, &client("ann")).await.unwrap();
     assert_eq!(member, Some(expected));

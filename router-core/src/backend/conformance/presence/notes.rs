@@ -46,9 +46,8 @@ pub async fn notes_are_kept_until_exactly_they_are_taken_back(two: Two) {
 
 pub async fn whoever_notes_something_is_an_owner_until_it_is_forgotten(two: Two) {
     let owner = owner(0);
-    let is_one = async |backend: &Backend| {
-        backend.presence.owners().await.unwrap().iter().any(|one| *one == owner)
-    };
+    let is_one =
+        async |backend: &Backend| backend.presence.owners().await.unwrap().contains(&owner);
     assert!(!is_one(&two.first).await);
     two.first.presence.note(&owner, &some_channel(), 1).await.unwrap();
     two.first.presence.note(&owner, &some_channel(), 2).await.unwrap();

@@ -39,7 +39,8 @@
 //! ```
 //!
 //! Modules, in reading order: what is said ([`address`], [`args`], [`envelope`], [`error`]), what
-//! users write ([`handler`], [`route`], [`observer`], [`session`], [`socket`]), what carries it
+//! users write ([`handler`], [`route`], [`observer`], [`session`], [`socket`]), who is there
+//! ([`channel`], [`presence`]), what carries it
 //! ([`bus`], [`node`]), what a backend owes ([`backend`]), and what operates it ([`config`], [`limits`],
 //! [`metrics`], [`keys`]).
 
@@ -51,6 +52,7 @@ pub mod error;
 pub mod channel;
 pub mod handler;
 pub mod observer;
+pub mod presence;
 pub mod route;
 pub mod session;
 pub mod socket;

@@ -247,6 +247,9 @@ limits! {
     /// Messages in the stream of one node that it has not taken yet. Beyond it: `overloaded` to the
     /// sender. 10,000.
     stream_length: u64 = 10_000;
+    /// Requests about rosters that wait for the store's answer at once. Beyond it they wait their turn, at
+    /// most one for each member. 256.
+    presence_calls: u64 = 256;
     /// Transmits and asks of this node that wait for their receipt or answer. Beyond it:
     /// `overloaded`. 65,536.
     pending_replies: u64 = 65_536;

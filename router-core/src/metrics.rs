@@ -124,6 +124,14 @@ metrics! {
     peer_failed;
     /// Seals of other nodes that were not believed
     peer_seals_refused;
+    /// Changes of rosters that this node made and members were told of
+    presence_changes;
+    /// Requests about rosters that failed and are made again
+    presence_retries;
+    /// Differences between what this node and the store say it holds, found and mended
+    presence_repairs;
+    /// Members of dead nodes that this one adopted
+    presence_adopted;
     gauges:
     /// Connections that are open
     connections;
@@ -137,6 +145,8 @@ metrics! {
     outbox_bytes;
     /// WebSockets that are passed to the node that has their session
     peer_tunnels;
+    /// Members of rosters that this node keeps
+    presence_members;
     /// 1 while the node is ready
     ready;
 }

@@ -24,7 +24,7 @@ fn read<T: FromRedisValue>(value: Value) -> Result<T, Fault> {
 }
 
 /// The name of an epoch, if one is to begin: no channel had it before.
-fn fresh_epoch() -> String {
+pub(crate) fn fresh_epoch() -> String {
     format!("{:x}", getrandom::u64().unwrap_or_default())
 }
 

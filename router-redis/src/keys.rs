@@ -13,6 +13,13 @@
 //! | `P:session:{n:site:id}`, `P:resume:{…}`, `P:revoked:{…}` | hash `version`, `body` | whoever writes the record | its time to live |
 //! | `P:token:{n:site:jti}` | string | the issuer; taken once | its time to live |
 //! | `P:chan:{key}:at` | hash `epoch`, `offset` | publishers and subscribers | [`CHANNEL_TTL`] after the last |
+//! | `P:chan:{key}:roster` | hash `epoch`, `version`, counts, fences | whoever changes the roster | while it has members, and [`ROSTER_TTL`] after |
+//! | `P:chan:{key}:members` | hash of records by client | the member's owner | until its owner, or whoever adopts from it, removes it |
+//! | `P:chan:{key}:order`, `…:held` | sorted sets of clients, and of owner and client | as the members | as the members |
+//! | `P:chan:{key}:users` | hash, members of each user | as the members | as the members |
+//! | `P:{ns/nid}:notes:LIFE` | sorted set of channels by serial | the node's life | until it, or whoever adopts from it, takes them back |
+//! | `P:{ns/nid}:sealed` | string, the last life that is over | whoever adopts from it | [`LIFE_TTL`] after the last |
+//! | `P:presence:owners` | set of lives with notes | the lives | until whoever adopted all takes it off |
 //! | `P:secret:{name}` | string | the first process that needs it | its time to live |
 //!
 //! | channel | by | carries |
@@ -30,6 +37,7 @@ use router_core::{
     backend::{
         bus::Subject,
         records::{RecordKey, RecordKind},
+        registry::Lease,
         tokens::TokenKey,
     },
     channel::ChannelKey,
@@ -44,6 +52,10 @@ pub(crate) const STREAM_TTL: Duration = Duration::from_secs(3600);
 
 /// How long a channel's position is remembered that nobody publishes on or asks for.
 pub(crate) const CHANNEL_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the epoch, the version and the fences of a roster without members are remembered: longer
+/// than any request about it can be under way.
+pub(crate) const ROSTER_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a namespace's list lives that no node renews.
 pub(crate) const LIST_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -115,6 +127,25 @@ impl Keys {
         format!("{}:chan:{{{}}}:at", self.prefix, channel.as_str())
     }
 
+    /// A roster's keys, in the order in which its scripts take them.
+    pub(crate) fn roster(&self, channel: &ChannelKey) -> [String; 5] {
+        let (prefix, key) = (&self.prefix, channel.as_str());
+        ["roster", "members", "order", "held", "users"]
+            .map(|part| format!("{prefix}:chan:{{{key}}}:{part}"))
+    }
+
+    pub(crate) fn notes(&self, owner: &Lease) -> String {
+        format!("{}:{{{}}}:notes:{}", self.prefix, owner.node, owner.incarnation)
+    }
+
+    pub(crate) fn sealed(&self, node: &NodeAddress) -> String {
+        format!("{}:{{{node}}}:sealed", self.prefix)
+    }
+
+    pub(crate) fn owners(&self) -> String {
+        format!("{}:presence:owners", self.prefix)
+    }
+
     pub(crate) fn node_channel(&self, node: &NodeAddress) -> String {
         format!("{}:{{{node}}}:to", self.prefix)
     }
@@ -126,7 +157,7 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use router_core::session::Site;
+    use router_core::{Incarnation, session::Site};
 
     use super::*;
     use crate::slot::slot_of;
@@ -136,12 +167,17 @@ mod tests {
         let keys = Keys::new("whisk");
         let node: NodeAddress = "ws/1".parse().unwrap();
         let slot = slot_of(&keys.lease(&node));
-        for key in [keys.life(&node), keys.stream(&node), keys.node_channel(&node)] {
+        let lease = Lease { node: node.clone(), incarnation: Incarnation(7) };
+        let of_node = [keys.life(&node), keys.stream(&node), keys.node_channel(&node)];
+        for key in of_node.into_iter().chain([keys.sealed(&node), keys.notes(&lease)]) {
             assert_eq!(slot_of(&key), slot, "{key}");
         }
         let channel = ChannelKey::new(&Site::main(), &"exam:1".parse().unwrap());
         let heard_on = keys.channel(&channel.subject()).unwrap();
         assert_eq!(slot_of(&keys.position(&channel)), slot_of(&heard_on));
+        for key in keys.roster(&channel) {
+            assert_eq!(slot_of(&key), slot_of(&heard_on), "{key}");
+        }
     }
 
     #[test]

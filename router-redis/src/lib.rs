@@ -47,6 +47,7 @@ mod keys;
 mod lines;
 mod link;
 mod listening;
+mod presence;
 mod records;
 mod registry;
 mod scripts;
@@ -142,7 +143,8 @@ impl RedisBackend {
             tokens: Arc::new(commands.clone()),
             registry: Arc::new(commands.clone()),
             secrets: Arc::new(commands.clone()),
-            channels: Arc::new(commands),
+            channels: Arc::new(commands.clone()),
+            presence: Arc::new(commands),
         })
     }
 }

@@ -125,6 +125,16 @@ impl Registry for Commands {
         })
     }
 
+    fn lives<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<bool, BackendError>> {
+        Box::pin(async move {
+            let key = self.keys().lease(&lease.node);
+            let mut look = redis::cmd("HGET");
+            look.arg(&key).arg("life");
+            let life: Option<u64> = read(self.call(&key, &look).await?)?;
+            Ok(life == Some(lease.incarnation.0))
+        })
+    }
+
     fn nodes<'a>(
         &'a self,
         ns: &'a Namespace,

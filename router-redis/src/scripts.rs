@@ -32,6 +32,17 @@ scripts! {
     PUBLISH = "say.lua" and "publish.lua";
     SHARDED = "say.lua" and "sharded.lua";
     POSITION = "position.lua";
+    ROSTER_ENTER = "say.lua" and "presence/roster.lua" and "presence/enter.lua";
+    ROSTER_LOSE = "say.lua" and "presence/roster.lua" and "presence/lose.lua";
+    ROSTER_REMOVE = "say.lua" and "presence/roster.lua" and "presence/remove.lua";
+    ROSTER_ADOPT = "say.lua" and "presence/roster.lua" and "presence/adopt.lua";
+    ROSTER_PAGE = "say.lua" and "presence/roster.lua" and "presence/page.lua";
+    ROSTER_COUNTS = "say.lua" and "presence/roster.lua" and "presence/counts.lua";
+    ROSTER_HELD = "say.lua" and "presence/roster.lua" and "presence/held.lua";
+    NOTE = "presence/note.lua";
+    NOTED = "presence/noted.lua";
+    FORGET = "presence/forget.lua";
+    SEAL = "presence/seal.lua";
 }
 
 impl Script {

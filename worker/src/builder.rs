@@ -8,6 +8,7 @@ use router_core::{
     handler::{DataMap, Services},
     node::{Health, Node},
     observer::ObserverSet,
+    presence::Presence,
     route::ConfigureError,
     session::Sessions,
 };
@@ -94,6 +95,7 @@ impl Builder {
             bus: self.node.bus().clone(),
             health: Health::new(self.node.readiness()),
             request_timeout: self.node.limits().request_timeout.get().unwrap_or_default(),
+            presence: Presence::start(&self.node),
             node: self.node,
             observers: actix_web::rt::spawn(inbox.observe_until(observers, services, stop)),
             stop_observers,

@@ -33,6 +33,10 @@
 //! # }
 //! ```
 //!
+//! Every worker also watches over the rosters of channels: the members of a node that died come into
+//! its hands, are told to be disconnected, and are removed when they do not come back
+//! ([`presence`](router_core::presence)).
+//!
 //! # How a worker stops
 //!
 //! `/readyz` turns red and the node's address is freed, so that whoever sends to it hears

@@ -6,6 +6,7 @@ use actix_web::{App, HttpServer};
 use router_core::{
     Bus,
     node::{Health, Node},
+    presence::Presence,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -18,6 +19,8 @@ const HEALTH_WINDOW: u64 = 1;
 #[derive(Debug)]
 pub struct WorkerService {
     pub(crate) node: Node,
+    /// Adopts what dead nodes held on rosters.
+    pub(crate) presence: Presence,
     pub(crate) bus: Bus,
     pub(crate) health: Health,
     pub(crate) observers: JoinHandle<()>,
@@ -87,6 +90,7 @@ impl WorkerService {
     /// Unready; the address freed; what had arrived finished.
     async fn stop(mut self) {
         self.health.stop();
+        self.presence.stop().await;
         self.node.stop().await;
         // Nobody listens any more where the observers ended by a panic of our own.
         let _ended = self.stop_observers.send(());

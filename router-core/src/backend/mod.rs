@@ -14,6 +14,7 @@ pub mod channels;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod memory;
+pub mod presence;
 pub mod records;
 pub mod registry;
 pub mod secrets;
@@ -21,6 +22,7 @@ pub mod tokens;
 
 use bus::BusBackend;
 use channels::ChannelStore;
+use presence::PresenceStore;
 use records::RecordStore;
 use registry::Registry;
 use secrets::SharedSecrets;
@@ -44,6 +46,8 @@ pub struct Backend {
     pub secrets: Arc<dyn SharedSecrets>,
     /// How far channels are, and publishing on them.
     pub channels: Arc<dyn ChannelStore>,
+    /// Who is on channels.
+    pub presence: Arc<dyn PresenceStore>,
 }
 
 /// Why a backend did not do what it was asked.

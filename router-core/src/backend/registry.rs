@@ -32,13 +32,28 @@ impl fmt::Display for Holder {
 }
 
 /// A node's right to its address for a while. Every use of it by a backend names the incarnation,
-/// which fences a former life.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// which fences a former life. Written as `ns/nid#incarnation` where a store names a life.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lease {
     /// The address that is held.
     pub node: NodeAddress,
     /// The node's life that holds it.
     pub incarnation: Incarnation,
+}
+
+impl Lease {
+    /// Reads what [`Display`](fmt::Display) wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (node, incarnation) = text.split_once('#')?;
+        let incarnation = Incarnation(incarnation.parse().ok()?);
+        Some(Self { node: node.parse().ok()?, incarnation })
+    }
+}
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.node, self.incarnation)
+    }
 }
 
 /// A live node.
@@ -71,6 +86,10 @@ pub trait Registry: Debug + Send + Sync {
 
     /// Gives the lease up, if it is still this life's.
     fn release<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Whether the lease is live and still this life's. A life of which this was once false never
+    /// holds its lease again.
+    fn lives<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<bool, BackendError>>;
 
     /// The live nodes of a namespace, by rising node id.
     fn nodes<'a>(

@@ -110,6 +110,11 @@ impl ChannelKey {
         Self(format!("user:{}:{user}", site.as_str()).into())
     }
 
+    /// A key that a store gives back as it was written there.
+    pub fn from_stored(key: impl Into<ByteString>) -> Self {
+        Self(key.into())
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

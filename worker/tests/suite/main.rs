@@ -4,4 +4,5 @@
 
 mod bus;
 mod life;
+mod presence;
 mod rig;

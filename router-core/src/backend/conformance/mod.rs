@@ -35,6 +35,7 @@ use crate::address::Namespace;
 
 pub mod bus;
 pub mod channels;
+pub mod presence;
 pub mod records;
 pub mod registry;
 pub mod secrets;
@@ -98,6 +99,7 @@ macro_rules! conformance_suite {
                 a_renewed_lease_outlives_its_first_term,
                 a_lost_lease_is_not_renewed,
                 a_former_lifes_release_frees_nothing,
+                a_life_that_ended_never_lives_again,
                 only_the_exactly_named_dead_holder_is_taken_over,
                 of_racing_holders_one_wins,
                 node_zero_is_a_node_of_its_own,
@@ -118,6 +120,29 @@ macro_rules! conformance_suite {
                 racing_publishers_frames_are_heard_in_the_order_of_their_offsets,
                 what_is_published_after_a_position_was_read_is_heard,
                 channels_of_sites_and_users_do_not_meet;
+            presence:
+                who_enters_a_roster_is_told_and_counted,
+                who_enters_twice_is_told_once_unless_something_changed,
+                who_is_lost_and_comes_back_is_told_once_each,
+                a_removal_leaves_nothing_and_versions_rise_all_the_same,
+                a_roster_that_nobody_is_on_has_its_epoch,
+                what_is_said_of_a_member_is_kept_as_it_is,
+                rosters_of_channels_do_not_meet,
+                only_its_owner_changes_a_member,
+                a_client_moves_between_owners_and_nobody_is_told,
+                an_older_request_that_comes_late_changes_nothing,
+                an_entrance_once_more_takes_nobody_from_a_newer_socket_that_is_there,
+                of_racing_owners_one_has_the_client_and_each_change_is_told_once,
+                a_dead_owners_members_are_adopted_once_however_many_try,
+                a_life_that_was_adopted_from_enters_nobody,
+                whom_an_owner_holds_is_listed_in_parts,
+                notes_are_kept_until_exactly_they_are_taken_back,
+                whoever_notes_something_is_an_owner_until_it_is_forgotten,
+                a_life_is_sealed_when_its_lease_is_gone_and_notes_nothing_then,
+                a_page_is_in_the_order_of_ids_and_leads_to_the_next,
+                pages_and_the_changes_meanwhile_make_the_whole_roster,
+                counts_are_what_the_roster_holds,
+                a_member_of_a_roster_of_ten_thousand_costs_what_one_of_ten_does;
             tokens:
                 of_a_hundred_takers_one_gets_the_token,
                 a_token_expires,

@@ -75,6 +75,20 @@ pub async fn a_former_lifes_release_frees_nothing(two: Two) {
     assert_eq!(held_by(&two.first, &node, None).await, holder("b"));
 }
 
+pub async fn a_life_that_ended_never_lives_again(two: Two) {
+    let node = fresh_ns().node(3);
+    let lives = async |lease: &Lease| two.second.registry.lives(lease).await.unwrap();
+    let first = acquire(&two.first, &node, "a").await;
+    assert!(lives(&first).await);
+    two.first.registry.release(&first).await.unwrap();
+    assert!(!lives(&first).await);
+    let second = acquire(&two.second, &node, "a").await;
+    assert!(lives(&second).await && !lives(&first).await);
+    let brief = two.first.registry.acquire(&node, &holder("b"), Some(&holder("a")), SHORT).await;
+    outlive(&two.first, SHORT).await;
+    assert!(!lives(&second).await && !lives(&brief.unwrap()).await);
+}
+
 pub async fn only_the_exactly_named_dead_holder_is_taken_over(two: Two) {
     let node = fresh_ns().node(3);
     let old = acquire(&two.first, &node, "a").await;

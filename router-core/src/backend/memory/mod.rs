@@ -11,8 +11,10 @@ use super::{Backend, BackendError, BackendErrorKind};
 mod bus;
 mod channels;
 mod expiring;
+mod presence;
 mod records;
 mod registry;
+mod roster;
 mod secrets;
 mod tokens;
 
@@ -37,6 +39,7 @@ struct State {
     tokens: tokens::Tokens,
     secrets: secrets::Secrets,
     positions: channels::Positions,
+    presences: presence::Presences,
     /// The last number that was handed out: to an incarnation, a stream's entry or a record's
     /// version. One count for all rises for each, also for a name that was forgotten and came back.
     last: u64,
@@ -69,6 +72,7 @@ impl MemoryHub {
             registry: Arc::new(self.clone()),
             secrets: Arc::new(self.clone()),
             channels: Arc::new(self.clone()),
+            presence: Arc::new(self.clone()),
         }
     }
 

@@ -73,6 +73,10 @@ impl Registry for MemoryHub {
         })
     }
 
+    fn lives<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<bool, BackendError>> {
+        Box::pin(async move { Ok(self.reach()?.holds(lease)) })
+    }
+
     fn nodes<'a>(
         &'a self,
         ns: &'a Namespace,

@@ -15,6 +15,7 @@ pub(crate) mod message;
 mod report;
 mod rooms;
 mod sessions;
+mod shown;
 pub(crate) mod table;
 mod upkeep;
 pub(crate) mod wheel;
@@ -257,7 +258,10 @@ impl Shard {
     fn take(&self, message: ShardMessage) {
         self.taken.set(true);
         match message {
-            ShardMessage::Deliver { to, frame, volatile } => {
+            ShardMessage::Deliver { to, frame, volatile, shown } => {
+                if let Some(shown) = shown {
+                    self.show(&to, &shown);
+                }
                 let class = if volatile { Class::Volatile } else { Class::Message };
                 self.deliver(to, frame, class);
             }

@@ -242,8 +242,9 @@ impl Routes {
         self
     }
 
-    /// Shows `handler` every event that came from a client, before the event's handler runs. It
-    /// changes nothing: what it returns is ignored, an error is logged.
+    /// Shows `handler` every event that came from a client, also one that nothing handles, before the
+    /// event's handler runs. It changes nothing: what it returns is ignored, an error is logged.
+    /// [`Socket::on_any`](crate::socket::Socket::on_any) does so for one socket.
     #[track_caller]
     pub fn on_any<H, S: 'static, M: 'static>(&mut self, handler: H) -> &mut Self
     where

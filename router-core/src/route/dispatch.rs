@@ -13,6 +13,7 @@ use crate::{
     limits::Limits,
     metrics::Metrics,
     pattern::Pattern,
+    socket::{Socket, SocketInfo},
 };
 
 /// A route's number in its router, and whether its events may overtake each other.
@@ -46,6 +47,8 @@ pub struct Router {
     nsps: Vec<NspRoutes>,
     /// The handler of what has none, with a number and a gate of its own.
     fallback: Option<(RouteId, Registered)>,
+    /// Answers what has no handler where somebody is to see it before.
+    unknown: Found,
     observers: Vec<Registered>,
 }
 
@@ -89,7 +92,15 @@ impl Router {
             (RouteId::new(index, false), registered)
         });
         let Routes { hooks, nsps, observers, .. } = routes;
-        Ok(Self { events, gates, hooks, nsps, fallback, observers })
+        let unknown = Found {
+            route: RouteId::new(u16::try_from(gates.len()).unwrap_or(u16::MAX), false),
+            handler: Arc::new(|message| {
+                let error = Self::unknown_event(&message.services.metrics);
+                Box::pin(std::future::ready(Err(error)))
+            }),
+            gate: Gate::new(limits),
+        };
+        Ok(Self { events, gates, hooks, nsps, fallback, unknown, observers })
     }
 
     /// The handler of an event.
@@ -103,15 +114,27 @@ impl Router {
         Some(Found { route: *route, handler, gate: Arc::clone(gate) })
     }
 
-    /// Runs an event's handler, after what the socket's nsp has before it.
+    /// The handler of an event of `socket`. Where there is none, and somebody looks at all events, it
+    /// is one that answers so.
+    pub fn find_for(&self, event: &str, socket: &SocketInfo) -> Option<Found> {
+        let is_shown = || !self.observers.is_empty() || socket.has_incoming_taps();
+        self.find(event).or_else(|| is_shown().then(|| self.unknown.clone()))
+    }
+
+    /// Runs an event's handler, after what the socket's nsp and the socket itself have before it.
     pub async fn run(&self, found: Found, message: Message) -> Result<Args, RouteError> {
-        for observer in &self.observers {
-            if let Err(error) = guarded(&observer.handler, message.clone()).await {
-                tracing::warn!(event = %message.event, %error, "an observer of events failed");
+        let of_socket = message.socket().and_then(Socket::incoming_taps);
+        let (looking, last) = of_socket.unwrap_or_default();
+        let observers = self.observers.iter().map(|observer| &observer.handler);
+        for observer in observers.chain(&looking) {
+            if let Err(error) = guarded(observer, message.clone()).await {
+                let (code, path) = (error.code(), error.data("path"));
+                // Its text may quote the payload, which stays out of logs.
+                tracing::warn!(event = %message.event, code, ?path, "an observer of events failed");
             }
         }
         let nsp = message.socket().map_or("", |socket| socket.nsp());
-        for before in self.of_nsp(nsp).flat_map(|nsp| &nsp.before) {
+        for before in self.of_nsp(nsp).flat_map(|nsp| &nsp.before).chain(&last) {
             if let Err(error) = guarded(before, message.clone()).await {
                 message.services.metrics.events_failed.inc();
                 return Err(error);

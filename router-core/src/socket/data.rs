@@ -7,24 +7,46 @@ use std::{
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use super::taps::Taps;
+
 type Values = HashMap<TypeId, Box<dyn Any + Send>>;
 
 /// Values by their type, for as long as the socket lives. They stay on its node.
 ///
-/// A socket with none costs no memory for it.
+/// A socket with none, and with no handlers of its own, costs no memory for it.
 #[derive(Default)]
-pub struct SocketData(OnceLock<Box<Mutex<Values>>>);
+pub struct SocketData(OnceLock<Box<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    values: Mutex<Values>,
+    taps: Taps,
+}
+
+impl Kept {
+    fn values(&self) -> MutexGuard<'_, Values> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl SocketData {
     fn values(&self) -> Option<MutexGuard<'_, Values>> {
-        let values = self.0.get()?;
-        Some(values.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(self.0.get()?.values())
+    }
+
+    /// The handlers of the socket's own, if there ever were some.
+    pub(super) fn taps(&self) -> Option<&Taps> {
+        self.0.get().map(|kept| &kept.taps)
+    }
+
+    /// Where handlers of the socket's own are added.
+    pub(super) fn taps_or_new(&self) -> &Taps {
+        &self.0.get_or_init(Box::default).taps
     }
 
     /// Keeps `value`, and gives back the former one of its type.
     pub fn insert<T: Send + 'static>(&self, value: T) -> Option<T> {
-        let values = self.0.get_or_init(Box::default);
-        let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut values = self.0.get_or_init(Box::default).values();
         let former = values.insert(TypeId::of::<T>(), Box::new(value));
         former.and_then(|former| former.downcast().ok()).map(|former| *former)
     }

@@ -18,8 +18,8 @@ use crate::{
 /// One socket of this node. Cheap to clone; may be sent to any thread.
 #[derive(Debug, Clone)]
 pub struct Socket {
-    info: Arc<SocketInfo>,
-    hub: Arc<dyn SocketHub>,
+    pub(super) info: Arc<SocketInfo>,
+    pub(super) hub: Arc<dyn SocketHub>,
 }
 
 impl Socket {
@@ -56,6 +56,11 @@ impl Socket {
     /// With what its client came.
     pub fn handshake(&self) -> &Handshake {
         &self.info.handshake
+    }
+
+    /// What is known of it.
+    pub fn info(&self) -> &Arc<SocketInfo> {
+        &self.info
     }
 
     /// What the program keeps with it: values by their type, for as long as it lives.

@@ -137,6 +137,11 @@ pub trait SocketHub: Debug + Send + Sync {
     /// Sends sockets away. They do not come back by themselves.
     fn disconnect(&self, who: Recipients, reason: DisconnectReason) -> BoxFuture<'_, ()>;
 
+    /// Somebody began or ceased to look at what is emitted to a socket
+    /// ([`SocketInfo::has_outgoing_taps`]). A hub that looks for that at every socket anyway need not
+    /// hear it.
+    fn taps_changed(&self, _tid: &TenantId) {}
+
     /// How many admitted sockets live here.
     fn count(&self) -> usize;
 }

@@ -7,6 +7,8 @@
 //! | [`Io`] | the sockets of all nodes |
 //! | [`Emitter`] | some of them, by room: what [`Io`] and [`Socket`] make when they are told `to` whom |
 //!
+//! What a program adds to a single socket, to see or stop its events, stands in the table of [`Tap`].
+//!
 //! A *room* is a channel without history: a name that sockets of one nsp are on, on whatever node. A
 //! socket's own room is its [address](SocketInfo::address); it is reached there and never joined.
 
@@ -20,6 +22,7 @@ mod hub;
 mod io;
 mod room;
 mod selection;
+mod taps;
 
 use std::sync::Arc;
 
@@ -35,9 +38,11 @@ pub use hub::{NoSockets, SocketHub, SocketJob};
 pub use io::Io;
 pub use room::{IntoRooms, ROOM_NAME_MAX, Room, room_channel};
 pub use selection::Selection;
+pub use taps::Tap;
 
 use crate::{
     address::{Address, TenantId},
+    args::Args,
     channel::ChannelName,
     handler::DataMap,
     session::{SessionDocument, SessionId, UserId},
@@ -61,6 +66,31 @@ pub struct SocketInfo {
     pub data: SocketData,
     /// With what the session gate let its connection in, if there is one.
     pub locals: Option<Arc<DataMap>>,
+}
+
+impl SocketInfo {
+    /// Whether somebody looks at every event that comes from it.
+    pub fn has_incoming_taps(&self) -> bool {
+        self.data.taps().is_some_and(taps::Taps::has_incoming)
+    }
+
+    /// Whether somebody looks at every event that is emitted to it.
+    pub fn has_outgoing_taps(&self) -> bool {
+        self.data.taps().is_some_and(taps::Taps::has_outgoing)
+    }
+
+    /// Shows an event that is emitted to it to those who look at them all. For hubs.
+    pub fn show_outgoing(&self, event: &str, args: &Args) {
+        if let Some(taps) = self.data.taps() {
+            taps.show(event, args);
+        }
+    }
+
+    /// Notes that a hub counts it, or no more, among the sockets whose events are looked at. Returns
+    /// whether that is a change. For hubs.
+    pub fn set_tapped(&self, tapped: bool) -> bool {
+        self.data.taps().is_some_and(|taps| taps.set_tapped(tapped))
+    }
 }
 
 /// Whom a message goes to on this node.

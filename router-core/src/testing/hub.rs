@@ -168,7 +168,8 @@ impl SocketHub for TestHub {
     ) -> BoxFuture<'_, Result<(), EmitError>> {
         let chosen = self.chosen(&to);
         let gone = chosen.is_empty() && matches!(to, Recipients::Socket(_));
-        for (_, (_, mailbox)) in chosen {
+        for (_, (info, mailbox)) in chosen {
+            info.show_outgoing(&event, &args);
             mailbox.put(event.clone(), args.clone(), None);
         }
         Box::pin(async move { if gone { Err(EmitError::Gone) } else { Ok(()) } })
@@ -182,7 +183,10 @@ impl SocketHub for TestHub {
     ) -> BoxFuture<'_, Result<Args, AckError>> {
         let (answer, answered) = oneshot::channel();
         let entry = lock(&self.sockets).get(tid).cloned();
-        let found = entry.map(|(_, mailbox)| mailbox.put(event, args, Some(answer)));
+        let found = entry.map(|(info, mailbox)| {
+            info.show_outgoing(&event, &args);
+            mailbox.put(event, args, Some(answer));
+        });
         Box::pin(async move {
             found.ok_or(AckError::Gone)?;
             answered.await.map_err(|_| AckError::Disconnected)

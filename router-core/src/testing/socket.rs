@@ -81,7 +81,7 @@ impl TestSocket {
 
     /// Emits an event with arguments as they are, and waits for its acknowledgement.
     pub async fn push_args(&self, event: &str, args: Args) -> Ack {
-        let Some(found) = self.core.router.find(event) else {
+        let Some(found) = self.core.router.find_for(event, self.socket.info()) else {
             return Ack(Err(Router::unknown_event(&self.core.services.metrics)));
         };
         let mut message = self.core.message(&self.socket, Occasion::Event, event);

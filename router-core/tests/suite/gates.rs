@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use router_core::{
     Data, EventName, Payload, RouteError, Routes,
-    socket::{Handshake, Socket},
+    route::Hook,
+    socket::{Handshake, Io, Socket, Tap},
     testing::TestSystem,
 };
 
@@ -74,4 +75,73 @@ async fn a_test_socket_showed_nothing() {
     let system = TestSystem::builder().routes(routes).start().await;
     let auth: String = system.connect_anonymous().await.push("auth", &()).await.ok();
     assert_eq!(auth, "{}");
+}
+
+/// Gates of one socket, as a hook adds them to every socket of a user.
+fn per_socket(cfg: &mut Routes) {
+    let root = cfg.root();
+    root.on("known", async |notes: Shared| notes.add("handler".to_owned()));
+    root.on("tell", async |socket: Socket, io: Io, Payload(text): Payload<String>| {
+        socket.emit("told", &text).await?;
+        io.emit("all", &text).await?;
+        Ok::<_, RouteError>(())
+    });
+    root.on("off", async |socket: Socket| {
+        socket.off_any();
+        socket.off_any_outgoing();
+        let stop = socket.data().remove::<Tap>().ok_or_else(RouteError::internal)?;
+        Ok::<_, RouteError>((socket.off(stop), socket.off(stop)))
+    });
+    cfg.hook(Hook::Connect, async |socket: Socket, notes: Shared| {
+        // Anonymous ones have none.
+        if socket.user_id().is_none() {
+            return;
+        }
+        socket.on_any(async |notes: Shared, EventName(name): EventName| {
+            notes.add(format!("second {name}"));
+            Err::<(), _>(RouteError::internal())
+        });
+        socket.on_any_first(async |notes: Shared, name: EventName| {
+            notes.add(format!("first {}", name.0));
+        });
+        let stop = socket.prepend(async |text: Option<Payload<String>>| match text {
+            Some(Payload(text)) if text == "bad" => Err(RouteError::new("bad_word", "No.")),
+            _ => Ok(()),
+        });
+        socket.data().insert(stop);
+        socket.on_any_outgoing(|_, _| panic!("on purpose"));
+        let out = notes.clone();
+        socket.on_any_outgoing_first(move |event, args| {
+            out.add(format!("out {event} {}", args.json()))
+        });
+    });
+}
+
+#[tokio::test]
+async fn one_socket_has_gates_of_its_own_and_others_meet_none_of_them() {
+    let notes = Arc::<Notes>::default();
+    let system = TestSystem::builder().routes(per_socket).data(Arc::clone(&notes)).start().await;
+    let taken = || std::mem::take(&mut *notes.0.lock().unwrap());
+    let ann = system.connect_as("ann").await;
+    let ben = system.connect_anonymous().await;
+    ann.push("known", "good").await.ok::<()>();
+    assert_eq!(taken(), ["first known", "second known", "handler"]);
+    ann.push("known", "bad").await.assert_error("bad_word");
+    ann.push("unknown", "good").await.assert_error("unknown_event");
+    assert_eq!(taken(), ["first known", "second known", "first unknown", "second unknown"]);
+    ben.push("known", "bad").await.ok::<()>();
+    ben.push("unknown", "bad").await.assert_error("unknown_event");
+    assert_eq!(taken(), ["handler"]);
+    ben.push("tell", "ben").await.ok::<()>();
+    ann.push("tell", "ann").await.ok::<()>();
+    let seen =
+        ["out all \"ben\"", "first tell", "second tell", "out told \"ann\"", "out all \"ann\""];
+    assert_eq!(taken(), seen);
+    // Those that look do not keep anybody from anything.
+    assert_eq!(ann.assert_received::<String>("all").await, "ben");
+    assert_eq!(ann.push("off", &()).await.ok::<(bool, bool)>(), (true, false));
+    taken();
+    ann.push("known", "bad").await.ok::<()>();
+    ann.push("tell", "ann").await.ok::<()>();
+    assert_eq!(taken(), ["handler"]);
 }

@@ -50,7 +50,7 @@ impl Connection {
         let metrics = &shared.services.metrics;
         metrics.events_in.inc();
         let Some(live) = self.sockets.iter_mut().find(|live| live.local.key == key) else { return };
-        let refused = match shared.router.find(&name) {
+        let refused = match shared.router.find_for(&name, &live.local.info) {
             None => Router::unknown_event(metrics),
             Some(found) => {
                 let route = found.route;

@@ -358,6 +358,8 @@ impl Connection {
         }
         self.permit = None;
         let local = lifecycle::admit(&self.shard, &self.link, key, info);
+        // As with the protocol's members: room for just this one.
+        self.sockets.reserve_exact(1);
         self.sockets.push(Live { local, lanes: Default::default() });
     }
 

@@ -27,7 +27,7 @@ use wire::socketio::Nsp;
 use crate::{
     connection::frames::{Event, Parser},
     shard::{
-        message::{Request, ShardMessage, Target},
+        message::{Request, ShardMessage, Shown, Target},
         rooms::Place,
     },
     sid::Sid,
@@ -43,6 +43,9 @@ pub(crate) struct Hub {
     shards: RwLock<Vec<ShardHandle>>,
     /// Where each admitted socket lives. Touched when one comes or goes, and to find one.
     directory: RwLock<HashMap<TenantId, (usize, Arc<SocketInfo>)>>,
+    /// How many of them have somebody who looks at what they are sent. Changed under the directory's
+    /// lock.
+    tapped: AtomicUsize,
 }
 
 /// The way to one shard.
@@ -56,7 +59,9 @@ struct ShardHandle {
 impl Hub {
     /// A hub without shards.
     pub(crate) fn new(nsps: Vec<Nsp>, parser: Parser, bus: Bus) -> Self {
-        Self { bus, nsps, parser, shards: RwLock::default(), directory: RwLock::default() }
+        let (shards, directory, tapped) =
+            (RwLock::default(), RwLock::default(), AtomicUsize::new(0));
+        Self { bus, nsps, parser, shards, directory, tapped }
     }
 
     /// The bit of a nsp in a link's set of nsps; `None` for the 65th and on.
@@ -80,12 +85,31 @@ impl Hub {
     /// A socket of shard `index` was admitted.
     pub(crate) fn enter(&self, tid: TenantId, index: usize, info: Arc<SocketInfo>) {
         let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        self.count_tapped(&info, info.has_outgoing_taps());
         directory.insert(tid, (index, info));
     }
 
     /// A socket went.
     pub(crate) fn leave(&self, tid: &TenantId) {
-        self.directory.write().unwrap_or_else(PoisonError::into_inner).remove(tid);
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, info)) = directory.remove(tid) {
+            self.count_tapped(&info, false);
+        }
+    }
+
+    /// Counts a socket of the directory, whose lock is held, among those that are tapped, or no more.
+    fn count_tapped(&self, info: &SocketInfo, tapped: bool) {
+        match (info.set_tapped(tapped), tapped) {
+            (true, true) => self.tapped.fetch_add(1, Ordering::AcqRel),
+            (true, false) => self.tapped.fetch_sub(1, Ordering::AcqRel),
+            (false, _) => return,
+        };
+    }
+
+    /// The event, where somebody looks at what sockets are sent.
+    fn shown(&self, event: &str, args: &Args) -> Option<Arc<Shown>> {
+        let is_shown = self.tapped.load(Ordering::Acquire) > 0;
+        is_shown.then(|| Arc::new(Shown { event: event.into(), args: args.clone() }))
     }
 
     fn lookup(&self, tid: &TenantId) -> Option<(usize, Arc<SocketInfo>)> {
@@ -149,9 +173,10 @@ impl Hub {
         args: &Args,
         volatile: bool,
     ) -> Result<(), EmitError> {
+        let shown = self.shown(event, args);
         for addressed in self.addressed(to, event, args)? {
             for shard in self.shards_of(&addressed) {
-                let message = addressed.message(volatile);
+                let message = addressed.message(volatile, shown.clone());
                 shard.inbound.send(message).await.map_err(|_| EmitError::Closing)?;
             }
         }
@@ -192,12 +217,16 @@ struct Addressed {
 }
 
 impl Addressed {
-    fn message(&self, volatile: bool) -> ShardMessage {
+    fn message(&self, volatile: bool, shown: Option<Arc<Shown>>) -> ShardMessage {
         let to = self.to.clone();
         match &self.said {
-            Said::Frame(frame) => ShardMessage::Deliver { to, frame: frame.clone(), volatile },
+            Said::Frame(frame) => {
+                let frame = frame.clone();
+                ShardMessage::Deliver { to, frame, volatile, shown }
+            }
             Said::Event(event) => {
-                ShardMessage::DeliverEach { to, event: Arc::clone(event), volatile }
+                let event = Arc::clone(event);
+                ShardMessage::DeliverEach { to, event, volatile, shown }
             }
         }
     }
@@ -250,10 +279,11 @@ impl SocketHub for Hub {
         if self.populated().is_empty() {
             return outcome;
         }
+        let shown = self.shown(event, args);
         // A socket that is gone, and a shard whose thread is, get nothing.
         for addressed in self.addressed(to, event, args).unwrap_or_default() {
             for shard in self.shards_of(&addressed) {
-                let sent = shard.inbound.try_send(addressed.message(volatile));
+                let sent = shard.inbound.try_send(addressed.message(volatile, shown.clone()));
                 if matches!(sent, Err(TrySendError::Full(_))) {
                     outcome = Err(QueueFull);
                 }
@@ -318,6 +348,14 @@ impl SocketHub for Hub {
                 let _gone = shard.inbound.send(ShardMessage::Disconnect { who, reason }).await;
             }
         })
+    }
+
+    fn taps_changed(&self, tid: &TenantId) {
+        let directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        // One that is not here yet is looked at when it comes.
+        if let Some((_, info)) = directory.get(tid) {
+            self.count_tapped(info, info.has_outgoing_taps());
+        }
     }
 
     fn count(&self) -> usize {

@@ -83,6 +83,7 @@ impl Shard {
         let id = socket.link.asks.borrow_mut().begin(socket.key, asker, max);
         match id {
             Ok(id) => {
+                socket.info.show_outgoing(event, args);
                 let parser = self.shared.rules.parser;
                 let frame = parser.question(&nsp, id, event, args);
                 self.send(&socket.link, &frame, Class::Message);

@@ -21,10 +21,11 @@ use crate::{
 /// One message to a shard, through its bounded queue.
 #[derive(Debug)]
 pub(crate) enum ShardMessage {
-    /// A finished frame for some of the shard's sockets, which are of one nsp.
-    Deliver { to: Target, frame: Bytes, volatile: bool },
+    /// A finished frame for some of the shard's sockets, which are of one nsp; and what it says,
+    /// where somebody looks at what sockets are sent.
+    Deliver { to: Target, frame: Bytes, volatile: bool, shown: Option<Arc<Shown>> },
     /// An event for some of the shard's sockets, of whatever nsps.
-    DeliverEach { to: Target, event: Arc<Event>, volatile: bool },
+    DeliverEach { to: Target, event: Arc<Event>, volatile: bool, shown: Option<Arc<Shown>> },
     /// An event for one socket, whose acknowledgement goes to `asker`.
     Ask { tid: TenantId, event: ByteString, args: Args, asker: Asker },
     /// Sockets are sent away.
@@ -49,6 +50,13 @@ pub(crate) enum ShardMessage {
     Session { sid: Sid, request: Request },
     /// The node goes away: each connection gets a moment of its own to leave.
     Drain,
+}
+
+/// An event, as it is shown to those who look at what sockets are sent.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) event: ByteString,
+    pub(crate) args: Args,
 }
 
 /// Which sockets something is for.

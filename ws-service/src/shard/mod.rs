@@ -15,6 +15,7 @@ pub(crate) mod message;
 mod report;
 pub(crate) mod rooms;
 mod sessions;
+mod shown;
 pub(crate) mod table;
 mod upkeep;
 pub(crate) mod wheel;
@@ -257,9 +258,15 @@ impl Shard {
     fn take(&self, message: ShardMessage) {
         self.taken.set(true);
         match message {
-            ShardMessage::Deliver { to, frame, volatile } => {
+            ShardMessage::Deliver { to, frame, volatile, shown } => {
+                self.show(&to, shown.as_deref());
                 let class = if volatile { Class::Volatile } else { Class::Message };
                 self.deliver(to, frame, class);
+            }
+            ShardMessage::DeliverEach { to, event, volatile, shown } => {
+                self.show(&to, shown.as_deref());
+                let class = if volatile { Class::Volatile } else { Class::Message };
+                self.deliver_each(&to, &event, class);
             }
             ShardMessage::Disconnect { who, reason } => {
                 for socket in self.table.borrow().chosen(&who) {
@@ -268,10 +275,6 @@ impl Shard {
                 }
             }
             ShardMessage::Ask { tid, event, args, asker } => self.ask(&tid, &event, &args, asker),
-            ShardMessage::DeliverEach { to, event, volatile } => {
-                let class = if volatile { Class::Volatile } else { Class::Message };
-                self.deliver_each(&to, &event, class);
-            }
             ShardMessage::Join { who, nsp, places, done } => {
                 // Whoever asked may have given up.
                 let _gone = done.send(self.seat(&who, &nsp, &places));

@@ -1,17 +1,17 @@
 //! Who may connect to a nsp, and with what it came.
 
 use router_core::{
-    EventName, RouteError, Routes, Session,
+    Args, Data, EventName, RouteError, Routes, Session,
     limits::Limits,
     route::Hook,
-    socket::{Handshake, Socket},
+    socket::{Handshake, Io, Socket},
 };
 use serde_json::{Value, json};
 use ws_service::Auth;
 
 use crate::{
-    client::{Client, PATH, code, request},
-    support::{Cluster, Server},
+    client::{Client, DEADLINE, PATH, code, request},
+    support::{Cluster, Notes, Server, eventually},
 };
 
 fn routes(cfg: &mut Routes) {
@@ -168,4 +168,90 @@ async fn a_handler_sees_with_what_its_client_came() {
     assert_eq!(came["agent"], "test/1");
     assert_eq!(came["query"], "EIO=4&transport=websocket");
     assert_eq!(came["local"], true);
+}
+
+/// Adds gates to one socket before it comes, and tells what they saw.
+fn watching(cfg: &mut Routes) {
+    cfg.nsp("/watched").guard(async |socket: Socket, notes: Data<Notes>| {
+        let coming = notes.clone();
+        socket.on_any(async |notes: Data<Notes>, EventName(name): EventName| {
+            notes.add(format!("in {name}"));
+        });
+        socket.prepend(async |EventName(name): EventName| match &*name {
+            "forbidden" => Err(RouteError::new("forbidden", "Not you.")),
+            _ => Ok(()),
+        });
+        socket
+            .on_any_outgoing(move |event, args| coming.add(format!("out {event} {}", args.json())));
+    });
+    cfg.route("told")
+        .on("all", async |io: Io, args: Args| io.emit_args("all", args).await)
+        .on("room", async |io: Io, args: Args| io.to("r").emit_args("room", args).await)
+        .on("join", async |socket: Socket| socket.join("r").await)
+        .on("unwatch", async |socket: Socket| socket.off_any_outgoing())
+        .on("ask", async |socket: Socket| {
+            actix_rt::spawn(async move {
+                let answer = socket.emit_with_ack::<_, u8>("asked", &1, DEADLINE).await.unwrap();
+                socket.emit("answered", &answer).await.unwrap();
+            });
+        });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_at_one_socket_sees_all_that_comes_from_it_and_goes_to_it() {
+    let cluster = Cluster::new();
+    let configure = |builder: ws_service::Builder| {
+        let builder = builder.routes(watching).nsp("/", Auth::Open);
+        builder.nsp("/watched", Auth::Open)
+    };
+    let server = cluster.serve_with(1, Limits::default(), configure).await;
+    let other = cluster.serve_with(2, Limits::default(), configure).await;
+    let mut seen = Vec::new();
+    let mut saw = async |expected: &[&str]| {
+        seen.extend(expected.iter().map(|note| (*note).to_owned()));
+        eventually("all is seen", async || server.notes.all().len() >= seen.len()).await;
+        assert_eq!(server.notes.all(), seen);
+    };
+    let mut client = Client::open(server.addr()).await;
+    client.send("40/watched,").await;
+    assert!(client.text().await.starts_with("40/watched,"));
+    for (asked, answer) in [
+        (r#"421["told.join"]"#, "431["),
+        (r#"422["nobody.knows"]"#, "unknown_event"),
+        (r#"423["forbidden"]"#, "forbidden"),
+    ] {
+        client.send(&asked.replace("42", "42/watched,")).await;
+        let told = client.text().await;
+        assert!(told.contains(&answer.replace("43", "43/watched,")), "{told}");
+    }
+    saw(&["in told.join", "in nobody.knows", "in forbidden"]).await;
+
+    // From other sockets, also of another node and of another nsp.
+    for server in [&server, &other] {
+        let mut away = Client::open(server.addr()).await;
+        away.send("40/watched,").await;
+        away.text().await;
+        away.send("42/watched,1[\"told.room\",1]").await;
+        assert!(away.text().await.starts_with("43/watched,1["));
+        assert_eq!(client.text().await, "42/watched,[\"room\",1]");
+    }
+    saw(&["in told.room", "out room 1", "out room 1"]).await;
+    let mut main = Client::open(server.addr()).await;
+    main.send("40").await;
+    main.text().await;
+    main.send(r#"421["told.all",2]"#).await;
+    main.text().await;
+    client.send(r#"42/watched,["told.all",3]"#).await;
+    assert_eq!(client.text().await, r#"42/watched,["all",3]"#);
+    saw(&["in told.all", "out all 3"]).await;
+    client.send(r#"42/watched,["told.ask"]"#).await;
+    assert_eq!(client.text().await, r#"42/watched,1["asked",1]"#);
+    client.send("43/watched,1[7]").await;
+    assert_eq!(client.text().await, r#"42/watched,["answered",7]"#);
+    saw(&["in told.ask", "out asked 1", "out answered 7"]).await;
+
+    client.send(r#"42/watched,["told.unwatch"]"#).await;
+    client.send(r#"42/watched,["told.all",4]"#).await;
+    assert_eq!(client.text().await, r#"42/watched,["all",4]"#);
+    saw(&["in told.unwatch", "in told.all"]).await;
 }

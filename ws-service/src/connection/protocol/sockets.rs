@@ -107,6 +107,8 @@ impl Protocol {
                 }
             },
         }
+        // Most connections have one socket, and a vector's first growth is for four.
+        self.members.reserve_exact(1);
         self.members.push(member);
         self.await_confirmation(rules, out);
     }

@@ -11,6 +11,7 @@ use redis::Cmd;
 /// A script and its digest.
 pub(crate) struct Script(LazyLock<redis::Script>, &'static str);
 
+/// A script's text: one file, or several one after the other.
 macro_rules! scripts {
     ($($name:ident = $($file:literal)and+;)+) => {
         $(pub(crate) static $name: Script = Script(

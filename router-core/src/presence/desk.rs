@@ -195,11 +195,9 @@ impl Desk {
 
     /// What is due now, under the lease that the node has now.
     pub(crate) fn tick(&self, lease: Option<&Lease>) {
-        let (tally, held) = self.act(|keeper, now| {
-            keeper.lives(lease, now);
-            keeper.tick(now);
-            (keeper.take_tally(), keeper.len())
-        });
+        self.act(|keeper, now| keeper.lives(lease, now));
+        while self.act(|keeper, now| keeper.tick(now)) {}
+        let (tally, held) = self.act(|keeper, _| (keeper.take_tally(), keeper.len()));
         self.metrics.presence_retries.inc_by(tally.retries);
         self.metrics.presence_repairs.inc_by(tally.repairs);
         self.metrics.presence_adopted.inc_by(tally.adopted);

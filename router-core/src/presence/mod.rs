@@ -24,15 +24,46 @@
 //! The same client by a newer socket, on whatever node, takes the member over; what becomes of the
 //! older socket then changes nothing.
 //!
-//! **A dead node's members are adopted** by the reaper that each process with a [`Presence`] runs. A life that the store says is over is sealed,
-//! so that it can claim no further channel; in each channel that it had noted, another process takes
-//! its members and fences it, in one step, and goes on with their times.
+//! **A dead node's members are adopted** by the reaper that each process with a [`Presence`] runs. A
+//! life that the store says is over is sealed, so that it can claim no further channel; in each channel
+//! that it had noted, another process takes its members and fences it, in one step, and goes on with
+//! their times.
 //!
 //! **What is trusted.** A call without an answer may still take effect, after later ones. So what an
 //! owner asks carries a [serial](Serial), an older of which changes nothing; channels are kept for a
 //! while after their last member, longer than such a call can be under way; and each node compares
 //! what it holds with what the store says it holds, a page every few seconds, and mends the
 //! difference. That also mends what a failover of the store lost or brought back.
+//!
+//! ```
+//! use router_core::{
+//!     backend::memory::MemoryHub,
+//!     channel::ChannelKey,
+//!     node::{Node, NodeSpec},
+//!     ns,
+//!     presence::{Coming, Presence, Profile, Settings},
+//!     session::Site,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::start(NodeSpec::new(ns("ws").node(0)), MemoryHub::new().backend()).await?;
+//! let presence = Presence::start(&node);
+//! let exam = ChannelKey::new(&Site::main(), &"exam:42".parse()?);
+//! let ann = Coming {
+//!     client: "ann".parse()?,
+//!     user: None,
+//!     address: "ws/0/socket-1".parse()?,
+//!     profile: Profile { label: Some("Ann".try_into()?), meta: None },
+//! };
+//! presence.enter(&exam, &Settings::default(), ann.clone()).await?;
+//! assert_eq!(presence.counts(&exam).await?.connected, 1);
+//! let page = presence.page(&exam, None, 100).await?;
+//! assert_eq!(page.members[0].coming, ann);
+//! presence.left(&exam, &ann.client, &ann.address);
+//! # Ok(())
+//! # }
+//! ```
 
 mod desk;
 mod event;

@@ -226,9 +226,8 @@ async fn keep(desk: Arc<Desk>, bus: Bus, limit: usize, report: watch::Sender<boo
         if calls.len() >= limit && desk.has_calls() {
             bus.shared.metrics.limit("presence_calls");
         }
-        report.send_if_modified(|busy| {
-            std::mem::replace(busy, !calls.is_empty()) == calls.is_empty()
-        });
+        let is_busy = !calls.is_empty();
+        report.send_if_modified(|busy| std::mem::replace(busy, is_busy) != is_busy);
         tokio::select! {
             Some(()) = calls.next() => {}
             () = desk.wake.notified() => {}

@@ -9,6 +9,7 @@
 mod auth;
 mod cluster;
 mod faults;
+mod presence;
 mod promises;
 mod sentinel;
 mod server;

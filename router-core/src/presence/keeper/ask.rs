@@ -92,7 +92,7 @@ pub enum EnterError {
     /// The store did not take it, or the node has no lease. Trying again later may help.
     #[error("presence is not available now")]
     Unavailable,
-    /// A newer socket of the same client took its place. This one comes back when that one is gone.
+    /// A newer socket of the same client took its place.
     #[error("a newer socket of the client took its place")]
     Replaced,
     /// The socket was lost or left meanwhile, or was never there.

@@ -37,6 +37,9 @@ use crate::{
 /// lost before it.
 const REPLACED: Millis = 30_000;
 
+/// How much is looked at before others may say something.
+const LOOKS: usize = 1_000;
+
 /// What happened that is worth counting. Taken by [`Keeper::take_tally`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -259,9 +262,10 @@ impl Keeper {
         }
     }
 
-    /// Whatever is due.
-    pub(crate) fn tick(&mut self, now: Millis) {
-        while let Some((channel, client)) = self.timers.pop(now) {
+    /// Looks at what is due, at most [`LOOKS`] of it. `true` if there is more.
+    pub(crate) fn tick(&mut self, now: Millis) -> bool {
+        for _ in 0..LOOKS {
+            let Some((channel, client)) = self.timers.pop(now) else { return false };
             match client {
                 Some(client) => {
                     if let Some(held) = self.member(&channel, &client) {
@@ -273,6 +277,7 @@ impl Keeper {
                 None => self.look_at_channel(&channel, now),
             }
         }
+        true
     }
 
     /// The store answered.

@@ -86,7 +86,7 @@ impl Rig {
 
     fn passes(&mut self, time: Millis) {
         self.now += time;
-        self.keeper.tick(self.now);
+        while self.keeper.tick(self.now) {}
     }
 
     /// The calls that the keeper wants made.
@@ -565,4 +565,16 @@ fn ten_thousand_members_at_rest_want_nothing() {
     }
     rig.wants_nothing();
     assert_eq!(rig.keeper.timers.len(), 0, "nothing is due");
+    // All lost at once: a look does a part of them.
+    for at in 0..10_000 {
+        let client = format!("c{at}").parse().unwrap();
+        rig.keeper.lost(&channel(), &client, &socket("s1"), rig.now, rig.now);
+    }
+    rig.wants_nothing();
+    rig.now += 10_000;
+    let mut looks = Vec::new();
+    while rig.keeper.tick(rig.now) {
+        looks.push(rig.calls().len());
+    }
+    assert_eq!(looks, [LOOKS; 10]);
 }

@@ -51,6 +51,8 @@ pub(super) enum Happening {
     Renew(usize, u64),
     /// A node begins.
     Begin(usize),
+    /// A node is killed.
+    Strike(usize),
     /// A socket that nobody needs any more ends.
     Fade(usize, Address),
     /// A follower gets its page.
@@ -246,6 +248,11 @@ impl World {
             Happening::Begin(node) => {
                 if self.nodes[node].is_none() {
                     self.begin(node);
+                }
+            }
+            Happening::Strike(node) => {
+                if !self.is_calm {
+                    self.end(node, false);
                 }
             }
             Happening::Fade(seat, address) => self.fade(seat, &address),

@@ -164,12 +164,22 @@ impl World {
         let Some(running) = &self.nodes[node] else { return };
         let (life, lease) = (running.life, running.lease.clone());
         match self.core.random(8) {
-            0..3 => self.end(node, false),
+            0..3 => {
+                self.end(node, false);
+                // And perhaps whoever has just adopted from it.
+                let next = self.core.random(2 * self.nodes.len() as u64) as usize;
+                if next < self.nodes.len() {
+                    let soon = 8_000 + self.core.random(14_000);
+                    self.soon(soon, Happening::Strike(next));
+                }
+            }
             3 => self.end(node, true),
             4..6 => {
                 if let Some(lease) = lease {
                     self.expire(&lease);
-                    self.soon(self.core.random(3_000), Happening::Notice(node, life));
+                    // Sooner or later, as one that was frozen.
+                    let unaware = if self.core.random(3) == 0 { 20_000 } else { 3_000 };
+                    self.soon(self.core.random(unaware), Happening::Notice(node, life));
                 }
             }
             6 => self.core.outage(self.core.random(8_000)),

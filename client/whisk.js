@@ -1348,7 +1348,7 @@ class Connection {
     if (!isObject(extra)) throw badOption("auth gave no object");
     const shows = session && !lateAuth && this.#credentials.any;
     const credential = shows ? await this.#credentials.take() : null;
-    return { url, credential, body: stringify({ ...extra, client, ...credential?.auth }) };
+    return { url, credential, body: stringify({ ...extra, whisk_client: client, ...credential?.auth }) };
   }
 
   #couldNotOpen(cause, code, message) {

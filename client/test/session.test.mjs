@@ -7,18 +7,19 @@ import { rig, settled, until } from "./support/rig.mjs";
 
 test("each client has a secret of its own, the same over reconnections", async () => {
   const [one, other] = [rig(), rig()];
-  const first = (await one.socket(0)).open().said.client;
+  const first = (await one.socket(0)).open().said.whisk_client;
   assert.match(first, /^[0-9a-f]{32}$/);
-  assert.notEqual((await other.socket(0)).open().said.client, first);
+  assert.notEqual((await other.socket(0)).open().said.whisk_client, first);
   one.sockets[0].drop();
-  assert.equal((await one.next()).open().said.client, first);
+  assert.equal((await one.next()).open().said.whisk_client, first);
   assert.notEqual(clientSecret(), clientSecret());
 });
 
 test("a secret may be given, and nothing else in auth replaces it", async () => {
   const client = clientSecret();
-  const r = rig({ client, auth: { client: "another one of the page", device: "d" } });
-  assert.deepEqual((await r.socket(0)).open().said, { client, device: "d", ws_token: "t1" });
+  const r = rig({ client, auth: { whisk_client: "another one of the page", device: "d" } });
+  const { said } = (await r.socket(0)).open();
+  assert.deepEqual(said, { whisk_client: client, device: "d", ws_token: "t1" });
   class WebSocket {}
   for (const wrong of ["", "x".repeat(15), "x".repeat(129), 5, null]) {
     assert.throws(

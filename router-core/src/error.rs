@@ -89,6 +89,10 @@ pub mod code {
     pub const NOT_SUBSCRIBED: &str = "not_subscribed";
     /// The socket is on as many channels as it may be.
     pub const TOO_MANY_CHANNELS: &str = "too_many_channels";
+    /// The client that is meant is not on the channel's roster, or not there now.
+    pub const NOT_HERE: &str = "not_here";
+    /// The channel keeps no roster.
+    pub const NO_PRESENCE: &str = "no_presence";
 }
 
 impl RouteError {

@@ -102,6 +102,8 @@ metrics! {
     publications_failed;
     /// Messages heard on channels that this node has sockets on
     publications_in;
+    /// Changes of rosters heard on channels that this node has sockets on
+    presence_heard;
     /// Replies of clients to requests that nobody waits for
     replies_unasked;
     /// Transmits and asks given to the bus

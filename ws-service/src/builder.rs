@@ -10,7 +10,7 @@ use std::{
 use actix_web::web::ServiceConfig;
 use router_core::{
     Observers, Routes, TenantId,
-    channel::Access,
+    channel::{Access, ChannelRules},
     handler::{DataMap, Services},
     id::random_text,
     keys::KeyRing,
@@ -336,7 +336,7 @@ impl Builder {
         let mut routes = self.routes;
         routes.push(Box::new(router_core::channel::routes));
         let mut routes = Routes::build(routes)?;
-        let channels = routes.take_channels();
+        let channels = ChannelRules { routes: routes.take_channels(), access: self.access };
         let router = Router::new(routes, &limits)?;
         nsps.set_guarded(router.guarded_nsps());
         let mut observers = self.observers;
@@ -353,8 +353,7 @@ impl Builder {
         let peers =
             self.peers.map(|keys| Arc::new(Peers::new(&self.node, &keys, &limits, heartbeat)));
         let sessions = self.confirmer.sessions().clone();
-        let services =
-            Services::new(&self.node, sessions, dyn_hub, self.data, channels, self.access);
+        let services = Services::new(&self.node, sessions, dyn_hub, self.data, channels);
         let shared = Arc::new(Shared {
             rules: Rules {
                 bounds: Bounds::new(&limits, self.ping_interval, self.ping_timeout),

@@ -1,12 +1,6 @@
 //! A service that is put together: it runs until it is told to stop, and then drains.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::{Arc, PoisonError},
-};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc};
 
 use router_core::{handler::Services, node::Node, session::Confirmer, socket::SocketHub};
 use tokio::sync::Notify;
@@ -142,9 +136,7 @@ impl WsService {
                 ended.map_err(RunError::Listener)
             }
         };
-        // The observers end with their threads; what they would have waited for is over.
-        drop(shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
-        node.stop().await;
+        shared.end(node).await;
         tracing::info!(address = %handle.address, "stopped");
         outcome
     }

@@ -12,7 +12,7 @@ use std::{
 use router_core::{
     Incarnation,
     handler::Services,
-    node::Readiness,
+    node::{Node, Readiness},
     observer::{Inbox, ObserverSet},
     route::Router,
     session::Confirmer,
@@ -88,6 +88,14 @@ impl Shared {
             let left = self.drain.left();
             tracing::warn!(left, "connections and handlers are cut at the end of the drain");
         }
+    }
+
+    /// After that: hands over what the node keeps for others, and ends it.
+    pub(crate) async fn end(&self, node: Node) {
+        // Observers end with their threads, of which there may never have been one.
+        drop(self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.services.channels.stop().await;
+        node.stop().await;
     }
 
     /// Runs the observers on this thread, if no other does. Their futures need not be `Send`.

@@ -120,7 +120,7 @@ class FakeSocket {
   }
   /** The same without the client's own secret. */
   get auth() {
-    const { client, ...auth } = this.said;
+    const { whisk_client: client, ...auth } = this.said;
     assert.ok(client.length >= 16);
     return auth;
   }

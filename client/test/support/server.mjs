@@ -51,7 +51,7 @@ export async function serve(
       peer.frames.push(text);
       const [, type, id, body] = /^4([0-4])(\d*)(.*)$/s.exec(text) ?? [];
       if (type === "0") {
-        const { client, ...auth } = JSON.parse(body);
+        const { whisk_client: client, ...auth } = JSON.parse(body);
         peer.client = client;
         onJoin(peer, auth);
       } else if (type === "2") {

@@ -29,6 +29,7 @@ use crate::{
     id::MessageIds,
     limits::Limits,
     metrics::Metrics,
+    presence::PresenceEvent,
     socket::SocketHub,
 };
 
@@ -213,6 +214,13 @@ impl Shared {
     fn heard_frame(&self, subject: &Subject, frame: &Bytes) {
         if frame.is_empty() {
             self.wake.notify_one();
+            return;
+        }
+        if let (Subject::Channel(channel), true) = (subject, PresenceEvent::is_one(frame)) {
+            let channels = self.channels_of_node.get().and_then(Weak::upgrade);
+            if channels.is_some_and(|channels| !channels.heard_change(channel, frame)) {
+                self.refused(subject, None);
+            }
             return;
         }
         let Some((position, frame)) = Position::take_off(frame.clone()) else {

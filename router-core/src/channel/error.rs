@@ -5,6 +5,7 @@ use crate::{
     backend::BackendError,
     envelope::FrameError,
     error::{RouteError, code},
+    presence::EnterError,
     socket::JoinError,
 };
 
@@ -47,6 +48,9 @@ pub enum SubscribeError {
     /// the bus did not confirm the node's interest.
     #[error(transparent)]
     Join(#[from] JoinError),
+    /// The store did not take the client on the roster. The socket is not on the channel.
+    #[error("the store did not take the client on the roster")]
+    Presence(#[source] EnterError),
     /// The store did not tell the channel's position. The socket is not on the channel.
     #[error("the store did not tell the channel's position")]
     Unavailable(#[source] BackendError),
@@ -58,7 +62,7 @@ impl From<SubscribeError> for RouteError {
             SubscribeError::Refused(error) => error,
             SubscribeError::QueryTooLong => Self::new(code::BAD_PAYLOAD, "The query is too long."),
             SubscribeError::Join(error) => error.into(),
-            SubscribeError::Unavailable(_) => Self::unavailable(),
+            SubscribeError::Presence(_) | SubscribeError::Unavailable(_) => Self::unavailable(),
         }
     }
 }

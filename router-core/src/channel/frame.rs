@@ -8,6 +8,7 @@ use crate::{
     address::{Address, NodeAddress, TenantId},
     error::ErrorBody,
     id::MessageId,
+    presence::{ClientId, Millis},
     session::{SessionId, UserId},
 };
 
@@ -26,6 +27,12 @@ pub(crate) enum Word {
     /// What a node that heard a question has to say to the asking node.
     #[serde(rename = "a")]
     Answer(Answer),
+    /// Somebody wants to know who on a channel is there now.
+    #[serde(rename = "k")]
+    Knock(ChannelName),
+    /// When a node's sockets on a channel were heard last.
+    #[serde(rename = "s")]
+    Seen(ChannelName, Vec<(ClientId, Millis)>),
     /// A client's reply to another's request, for the requester's node.
     #[serde(rename = "r")]
     Reply(RequestReply),
@@ -77,7 +84,7 @@ pub(crate) struct Sender {
     #[serde(rename = "a")]
     pub(crate) address: Address,
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
-    pub(crate) client: Option<ByteString>,
+    pub(crate) client: Option<ClientId>,
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<UserId>,
     /// In milliseconds since 1970.

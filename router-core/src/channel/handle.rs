@@ -5,23 +5,25 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 
 use super::{
-    Access, Answers, ChannelKey, ChannelName, Level, Position, PublishError, SubscribeError,
+    Answers, ChannelKey, ChannelName, Level, Position, PublishError, SubscribeError,
     frame::{Audience, Boot, Sender, Word},
     node::ChannelNode,
-    rules::ChannelRoutes,
+    roster::Gone,
+    rules::ChannelRules,
     subscribe::Wish,
 };
 use crate::{
     address::Address,
     args::Args,
-    backend::{BackendError, bus::Subject, channels::ChannelStore},
+    backend::{Backend, BackendError, bus::Subject},
     bus::{Bus, Wanted},
     clock,
     error::RouteError,
     handler::{FromMessage, Message, Occasion, Services},
     id::MessageId,
+    presence::{Millis, Presence, Profile},
     session::{SessionId, Site, UserId},
-    socket::{JoinError, Socket, SocketData, SocketHub},
+    socket::{DisconnectReason, JoinError, Socket, SocketData, SocketHub},
 };
 
 /// What became of a message.
@@ -64,11 +66,11 @@ impl Channels {
         site: Site,
         bus: Bus,
         hub: Arc<dyn SocketHub>,
-        store: Arc<dyn ChannelStore>,
-        routes: Vec<ChannelRoutes>,
-        access: Access,
+        backend: &Backend,
+        rules: ChannelRules,
+        presence: Option<Presence>,
     ) -> Self {
-        Self { node: ChannelNode::new(site, bus, hub, store, routes, access) }
+        Self { node: ChannelNode::new(site, bus, hub, backend, rules, presence) }
     }
 
     /// Lets gates and hooks run without an event.
@@ -167,10 +169,16 @@ impl Channels {
         self.node.bus.listen_to(self.node.subject_of_user(user)).await
     }
 
-    /// A socket is gone: it is on no channel any more. Returns when the hooks have seen it. Called
-    /// by the service, on the socket's own thread.
-    pub async fn depart(&self, services: &Arc<Services>, socket: &Socket) {
-        self.node.depart(services, socket).await;
+    /// A socket is gone for this reason, and was heard last at `last_seen`: it is on no channel any
+    /// more. Returns when the hooks have seen it. Called by the service, on the socket's own thread.
+    pub async fn depart(
+        &self,
+        services: &Arc<Services>,
+        socket: &Socket,
+        reason: &DisconnectReason,
+        last_seen: Millis,
+    ) {
+        self.node.depart(services, socket, Gone::of(reason, last_seen)).await;
     }
 }
 
@@ -204,6 +212,10 @@ impl Channel {
     /// Its name.
     pub fn name(&self) -> &ChannelName {
         &self.name
+    }
+
+    pub(super) fn node(&self) -> &ChannelNode {
+        &self.node
     }
 
     /// Publishes a message to every socket on the channel, on whatever node, in the order in which
@@ -252,21 +264,23 @@ impl Channel {
         self.node.position(&self.name).await
     }
 
-    /// Puts a socket of this node on the channel, by the server's own will: no gate is asked. To be
-    /// called where handlers run; the future is not `Send`, since hooks run in it.
+    /// Puts a socket of this node on the channel, and on its roster if it has one, by the server's
+    /// own will: no gate is asked. To be called where handlers run; the future is not `Send`, since
+    /// hooks run in it.
     ///
     /// # Errors
     /// [`SubscribeError`] says why it is not on the channel.
     pub async fn subscribe(&self, socket: &Socket) -> Result<Position, SubscribeError> {
         let services = self.node.services().ok_or(SubscribeError::Join(JoinError::Closing))?;
-        let wish = Wish { by_server: true, ..Wish::default() };
+        let profile = Some(Profile::default());
+        let wish = Wish { by_server: true, profile, ..Wish::default() };
         self.node.subscribe(&services, socket, &self.name, wish).await
     }
 
     /// Takes a socket of this node off the channel. Not to be on it is no error.
     pub async fn unsubscribe(&self, socket: &Socket) {
         if let Some(services) = self.node.services() {
-            self.node.unsubscribe(&services, socket, &self.name).await;
+            self.node.unsubscribe(&services, socket, &self.name, Gone::Left).await;
         }
     }
 
@@ -370,13 +384,8 @@ impl Private {
 pub(super) fn sender(socket: &Socket) -> Sender {
     Sender {
         address: socket.address().clone(),
-        client: None,
+        client: socket.own_client_id().cloned(),
         user: socket.user_id().cloned(),
-        at: now_ms(),
+        at: clock::millis(),
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    u64::try_from(clock::since_epoch().as_millis()).unwrap_or(u64::MAX)
 }

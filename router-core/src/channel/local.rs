@@ -18,6 +18,8 @@ pub(super) struct Here {
     pub(super) locals: Arc<SocketData>,
     /// In which epoch it was last heard of; `None` before that.
     epoch: Option<ByteString>,
+    /// Whether a knock is being answered.
+    knocking: bool,
     sockets: usize,
 }
 
@@ -68,7 +70,7 @@ impl Local {
             }
             Entry::Vacant(place) => {
                 let (rules, locals) = (Arc::clone(rules), Arc::default());
-                place.insert(Here { rules, locals, epoch: None, sockets: 1 });
+                place.insert(Here { rules, locals, epoch: None, knocking: false, sockets: 1 });
                 Change::Edge
             }
         }
@@ -118,6 +120,18 @@ impl Local {
             return false;
         }
         here.epoch.replace(epoch.clone()).is_some()
+    }
+
+    /// Whether a knock is to be answered: none is being answered yet.
+    pub(super) fn begin_knock(&mut self, name: &ChannelName) -> bool {
+        self.channels.get_mut(name).is_some_and(|here| !std::mem::replace(&mut here.knocking, true))
+    }
+
+    /// It is answered.
+    pub(super) fn end_knock(&mut self, name: &ChannelName) {
+        if let Some(here) = self.channels.get_mut(name) {
+            here.knocking = false;
+        }
     }
 
     /// Whether nobody is on anything.

@@ -8,6 +8,7 @@ use crate::{
     args::Args,
     error::{ErrorBody, RouteError},
     id::MessageId,
+    presence::{ClientId, Member, Millis, Page, PresenceEvent},
     session::UserId,
 };
 
@@ -19,6 +20,8 @@ pub(super) const BROADCAST: &str = "whisk.broadcast";
 pub(super) const POSITION: &str = "whisk.position";
 /// The server took the socket off a channel.
 pub(super) const UNSUBSCRIBED: &str = "whisk.unsubscribed";
+/// Something happened on a channel's roster.
+pub(super) const PRESENCE: &str = "whisk.presence";
 /// The socket's session changed.
 pub(super) const SESSION: &str = "whisk.session";
 
@@ -64,7 +67,7 @@ pub(super) fn message(
         offset,
         id,
         from: sender.map(|sender| sender.address.to_string()),
-        client: sender.and_then(|sender| sender.client.as_deref()),
+        client: sender.and_then(|sender| sender.client.as_ref().map(ClientId::as_str)),
         user: sender.and_then(|sender| sender.user.as_ref()),
         at: sender.map(|sender| sender.at),
         ask: *asks,
@@ -95,6 +98,32 @@ pub(super) fn unsubscribed(channel: &ChannelName, error: RouteError) -> Args {
     Args::one(&Taken { channel, error: error.into() }).unwrap_or_default()
 }
 
+/// The arguments of [`PRESENCE`], of a change.
+pub(super) fn change(channel: &ChannelName, event: &PresenceEvent) -> Args {
+    #[derive(Serialize)]
+    struct Change<'a> {
+        channel: &'a ChannelName,
+        epoch: &'a ByteString,
+        version: u64,
+        event: &'a str,
+        member: &'a Member,
+    }
+    let PresenceEvent { kind, epoch, member } = event;
+    let (version, event) = (member.version, kind.event());
+    Args::one(&Change { channel, epoch, version, event, member }).unwrap_or_default()
+}
+
+/// The arguments of [`PRESENCE`], after a knock.
+pub(super) fn seen(channel: &ChannelName, seen: &[(ClientId, Millis)]) -> Args {
+    #[derive(Serialize)]
+    struct Sightings<'a> {
+        channel: &'a ChannelName,
+        event: &'a str,
+        seen: &'a [(ClientId, Millis)],
+    }
+    Args::one(&Sightings { channel, event: "seen", seen }).unwrap_or_default()
+}
+
 /// The arguments of [`SESSION`].
 pub(super) fn session(user: Option<&UserId>) -> Args {
     #[derive(Serialize)]
@@ -121,4 +150,10 @@ pub(super) struct Subscribed {
     pub(super) channel: ByteString,
     #[serde(flatten)]
     pub(super) position: Position,
+    /// On a channel with presence: who the client is to the others, unless it only watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<ClientId>,
+    /// On a channel with presence: the beginning of the roster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) presence: Option<Page>,
 }

@@ -120,6 +120,12 @@ impl ChannelKey {
         &self.0
     }
 
+    /// The channel of this site that has this text as its key.
+    pub(crate) fn name_of(site: &Site, text: &ByteString) -> Option<ChannelName> {
+        let name = text.strip_prefix("chan:")?.strip_prefix(site.as_str())?.strip_prefix(':')?;
+        text.slice_ref(name).try_into().ok()
+    }
+
     /// Where nodes listen to it.
     pub fn subject(&self) -> Subject {
         Subject::Channel(self.0.clone())
@@ -152,6 +158,12 @@ mod tests {
             ChannelKey::of_user(&site("a"), &user),
             ChannelKey::of_user(&site("b"), &user),
         ];
+        let name = |key: &ChannelKey| ChannelKey::name_of(&site("a"), &key.0);
+        assert_eq!(name(&keys[0]), "b:c".parse().ok());
+        assert_eq!(
+            (name(&keys[2]), name(&ChannelKey::new(&site("b"), &"c".parse().unwrap()))),
+            (None, None)
+        );
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
     }

@@ -5,28 +5,30 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use bytestring::ByteString;
 
 use super::{
-    Access, ChannelKey, ChannelName, Level, Position, PublishError, Published,
+    ChannelKey, ChannelName, Level, Position, PublishError, Published,
     asking::Asking,
     frame::{Audience, Boot, Publication, Sender, Word},
     local::Local,
     message,
     requests::Requests,
-    rules::{ChannelRoutes, Rules},
+    rules::{ChannelRules, Rules},
     turns::Turns,
 };
 use crate::{
     address::{Namespace, NodeAddress, TenantId, ns},
     args::Args,
     backend::{
-        BackendError,
+        Backend, BackendError,
         bus::Subject,
         channels::{ChannelStore, Stored},
+        presence::PresenceStore,
     },
     bus::Bus,
     envelope::Frame,
     handler::Services,
     limits::Limits,
     metrics::Metrics,
+    presence::{Presence, PresenceEvent},
     route::Gate,
     session::{Site, UserId},
     socket::{DisconnectReason, Recipients, SocketHub},
@@ -42,8 +44,10 @@ pub(crate) struct ChannelNode {
     pub(super) bus: Bus,
     pub(super) hub: Arc<dyn SocketHub>,
     pub(super) store: Arc<dyn ChannelStore>,
-    routes: Vec<ChannelRoutes>,
-    access: Access,
+    pub(super) rosters: Arc<dyn PresenceStore>,
+    /// This node's part in rosters, if any channel has one.
+    pub(super) presence: Option<Presence>,
+    rules: ChannelRules,
     local: Mutex<Local>,
     /// What is done for one socket on one channel follows each other.
     pub(super) seats: Turns<(TenantId, ChannelName)>,
@@ -62,17 +66,18 @@ impl ChannelNode {
         site: Site,
         bus: Bus,
         hub: Arc<dyn SocketHub>,
-        store: Arc<dyn ChannelStore>,
-        routes: Vec<ChannelRoutes>,
-        access: Access,
+        backend: &Backend,
+        rules: ChannelRules,
+        presence: Option<Presence>,
     ) -> Arc<Self> {
         let limits = Arc::clone(&bus.shared.limits);
         let node = Arc::new(Self {
             site,
             hub,
-            store,
-            routes,
-            access,
+            store: Arc::clone(&backend.channels),
+            rosters: Arc::clone(&backend.presence),
+            presence,
+            rules,
             local: Mutex::default(),
             seats: Turns::default(),
             moments: Turns::default(),
@@ -112,7 +117,7 @@ impl ChannelNode {
         if let Some(here) = self.local().here(name) {
             return Arc::clone(&here.rules);
         }
-        Rules::of(name, &self.routes, self.access)
+        Rules::of(name, &self.rules)
     }
 
     pub(super) fn key(&self, name: &ChannelName) -> ChannelKey {
@@ -188,7 +193,7 @@ impl ChannelNode {
     }
 
     /// Sends an event to this node's own sockets; what finds a shard's queue full is dropped.
-    fn relay(&self, to: Recipients, event: &str, args: &Args) {
+    pub(super) fn relay(&self, to: Recipients, event: &str, args: &Args) {
         if self.hub.relay(to, event, args, false).is_err() {
             self.metrics().emits_dropped.inc();
             self.metrics().limit("shard_queue");
@@ -207,7 +212,19 @@ impl ChannelNode {
             }
             Word::Answer(answer) => self.asking.answered(answer, args, self.metrics()),
             Word::Reply(reply) => self.replied(reply, args),
+            Word::Knock(name) => {
+                tokio::spawn(Arc::clone(self).answer_knock(name));
+            }
+            Word::Seen(name, seen) => self.seen(&name, &seen),
         }
+    }
+
+    /// A frame on a channel's subject that is a change of its roster.
+    pub(crate) fn heard_change(&self, channel: &ByteString, frame: &[u8]) -> bool {
+        let name = ChannelKey::name_of(&self.site, channel);
+        let (Some(name), Some(event)) = (name, PresenceEvent::decode(frame)) else { return false };
+        self.roster_changed(&name, &event);
+        true
     }
 
     fn published(&self, publication: &Publication, position: Option<&Position>, data: &Args) {

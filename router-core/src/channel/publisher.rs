@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{Access, ChannelName, Channels, PublishError, Published};
+use super::{ChannelName, ChannelRules, Channels, PublishError, Published};
 use crate::{
     address::{Namespace, ns},
     backend::Backend,
@@ -53,9 +53,8 @@ impl Publisher {
         let shared = Shared::new(PUBLISHER.node(0), limits, metrics, registry, inbound);
         shared.set_link(backend.bus.open(Arc::new(Sink(Weak::new()))));
         let bus = Bus { shared: Arc::new(shared) };
-        let store = Arc::clone(&backend.channels);
-        let hub = Arc::new(NoSockets);
-        let channels = Channels::new(site, bus, hub, store, Vec::new(), Access::default());
+        let (hub, rules) = (Arc::new(NoSockets), ChannelRules::default());
+        let channels = Channels::new(site, bus, hub, backend, rules, None);
         Self { channels }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     channel::ChannelName,
     handler::{ErasedHandler, Handler, erase},
     pattern::Pattern,
+    presence::Settings,
     route::{Duplicate, Registered},
 };
 
@@ -59,6 +60,7 @@ pub struct ChannelRoutes {
     publishing: Publishing,
     topics: HashMap<ByteString, Registered>,
     hooks: HashMap<ChannelHook, Vec<ErasedHandler>>,
+    pub(crate) presence: Option<Settings>,
     pub(crate) duplicates: Vec<Duplicate>,
 }
 
@@ -77,6 +79,7 @@ impl ChannelRoutes {
             publishing: Publishing::Closed,
             topics: HashMap::new(),
             hooks: HashMap::new(),
+            presence: None,
             duplicates: Vec::new(),
         }
     }
@@ -143,6 +146,13 @@ impl ChannelRoutes {
         self
     }
 
+    /// Keeps a roster of who is on the channel, by these times. Its sockets get it with their
+    /// subscription, hear of every change, and are pinged as often as the times say.
+    pub fn presence(&mut self, settings: Settings) -> &mut Self {
+        self.presence = Some(settings);
+        self
+    }
+
     /// Runs `handler` at a moment of the channel's life on each node. Its error is logged and
     /// changes nothing; what comes next on the channel waits for it, at most for the limit
     /// `gate_timeout`.
@@ -155,6 +165,22 @@ impl ChannelRoutes {
     }
 }
 
+/// All that a program registered for channels.
+#[derive(Debug, Default)]
+pub struct ChannelRules {
+    /// By pattern, in the order of registration.
+    pub routes: Vec<ChannelRoutes>,
+    /// What holds where nothing was registered.
+    pub access: Access,
+}
+
+impl ChannelRules {
+    /// Whether any channel has a roster.
+    pub(crate) fn has_presence(&self) -> bool {
+        self.routes.iter().any(|known| known.presence.is_some())
+    }
+}
+
 /// What holds for one channel: all that was registered for patterns that fit its name.
 #[derive(Default)]
 pub(crate) struct Rules {
@@ -164,6 +190,8 @@ pub(crate) struct Rules {
     publishing: Publishing,
     topics: HashMap<ByteString, ErasedHandler>,
     hooks: HashMap<ChannelHook, Vec<ErasedHandler>>,
+    /// The times of its roster, if it has one: those of the last pattern that says so.
+    pub(super) presence: Option<Settings>,
 }
 
 impl fmt::Debug for Rules {
@@ -174,12 +202,12 @@ impl fmt::Debug for Rules {
 
 impl Rules {
     /// The rules for a name.
-    pub(super) fn of(name: &ChannelName, routes: &[ChannelRoutes], access: Access) -> Arc<Self> {
+    pub(super) fn of(name: &ChannelName, all: &ChannelRules) -> Arc<Self> {
         let mut rules = Self::default();
-        for known in routes.iter().filter(|known| known.pattern.fits(name.as_str())) {
+        for known in all.routes.iter().filter(|known| known.pattern.fits(name.as_str())) {
             rules.add(known);
         }
-        let by_default = access == Access::Open && !name.as_str().starts_with("private");
+        let by_default = all.access == Access::Open && !name.as_str().starts_with("private");
         rules.is_open |= by_default || !rules.gates.is_empty();
         Arc::new(rules)
     }
@@ -187,6 +215,7 @@ impl Rules {
     fn add(&mut self, known: &ChannelRoutes) {
         self.gates.extend(known.gates.iter().cloned());
         self.is_open |= known.is_open;
+        self.presence = known.presence.or(self.presence);
         match (&mut self.publishing, &known.publishing) {
             (_, Publishing::Closed) => {}
             (Publishing::Asked(all), Publishing::Asked(more)) => all.extend(more.iter().cloned()),
@@ -231,8 +260,8 @@ impl Rules {
 mod tests {
     use super::*;
 
-    fn rules(name: &str, routes: &[ChannelRoutes], access: Access) -> Arc<Rules> {
-        Rules::of(&name.parse().unwrap(), routes, access)
+    fn rules(name: &str, routes: Vec<ChannelRoutes>, access: Access) -> Arc<Rules> {
+        Rules::of(&name.parse().unwrap(), &ChannelRules { routes, access })
     }
 
     fn routes(pattern: &'static str, say: impl FnOnce(&mut ChannelRoutes)) -> ChannelRoutes {
@@ -243,36 +272,40 @@ mod tests {
 
     #[test]
     fn without_rules_the_configured_default_counts_and_private_channels_are_closed() {
-        assert!(!rules("a", &[], Access::Closed).is_open);
-        assert!(rules("a", &[], Access::Open).is_open);
-        assert!(!rules("private", &[], Access::Open).is_open);
-        assert!(!rules("private-a", &[], Access::Open).is_open);
-        let opened = [routes("private-*", |private| {
-            private.open();
-        })];
-        assert!(rules("private-a", &opened, Access::Closed).is_open);
-        assert!(!rules("other", &opened, Access::Closed).is_open);
+        assert!(!rules("a", Vec::new(), Access::Closed).is_open);
+        assert!(rules("a", Vec::new(), Access::Open).is_open);
+        assert!(!rules("private", Vec::new(), Access::Open).is_open);
+        assert!(!rules("private-a", Vec::new(), Access::Open).is_open);
+        let opened = || {
+            vec![routes("private-*", |private| {
+                private.open();
+            })]
+        };
+        assert!(rules("private-a", opened(), Access::Closed).is_open);
+        assert!(!rules("other", opened(), Access::Closed).is_open);
     }
 
     #[test]
     fn what_was_registered_for_several_patterns_adds_up() {
-        let all = [
-            routes("*", |all| {
-                all.gate(async || ()).hook(ChannelHook::Opened, async || ());
-            }),
-            routes("exam:*", |exam| {
-                exam.publish().gate(async || ()).hook(ChannelHook::Opened, async || ());
-            }),
-            routes("exam:1", |one| {
-                one.publish_gate(async || ()).on("topic", async || ());
-            }),
-        ];
-        let one = rules("exam:1", &all, Access::Closed);
+        let all = || {
+            vec![
+                routes("*", |all| {
+                    all.gate(async || ()).hook(ChannelHook::Opened, async || ());
+                }),
+                routes("exam:*", |exam| {
+                    exam.publish().gate(async || ()).hook(ChannelHook::Opened, async || ());
+                }),
+                routes("exam:1", |one| {
+                    one.publish_gate(async || ()).on("topic", async || ());
+                }),
+            ]
+        };
+        let one = rules("exam:1", all(), Access::Closed);
         assert_eq!((one.gates.len(), one.hooks(ChannelHook::Opened).len()), (2, 2));
         assert!(one.is_open && one.topic("topic").is_some());
         assert_eq!(one.publish_gates().map(<[_]>::len), Some(1));
-        let two = rules("exam:2", &all, Access::Closed);
+        let two = rules("exam:2", all(), Access::Closed);
         assert_eq!(two.publish_gates().map(<[_]>::len), Some(0));
-        assert!(rules("other", &all, Access::Closed).publish_gates().is_none());
+        assert!(rules("other", all(), Access::Closed).publish_gates().is_none());
     }
 }

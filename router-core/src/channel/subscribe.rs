@@ -13,6 +13,7 @@ use super::{
     local::{Change, Seat},
     message,
     node::ChannelNode,
+    roster::Gone,
     rules::Rules,
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     args::Args,
     error::{RouteError, code},
     handler::{ErasedHandler, Message, Occasion, Services},
+    presence::Profile,
     route::dispatch::guarded,
     session::SessionId,
     socket::{JoinError, Recipients, Socket, SocketJob},
@@ -32,6 +34,8 @@ pub(super) struct Wish {
     pub(super) query: ByteString,
     /// Whether the server itself puts the socket there: no gate is asked.
     pub(super) by_server: bool,
+    /// What the client says of itself on the roster; `None` if it only watches.
+    pub(super) profile: Option<Profile>,
 }
 
 /// What refuses without a reason: the same for every channel, whether somebody is there or not.
@@ -60,16 +64,22 @@ impl ChannelNode {
             && let Err(error) = self.judge(services, socket, name, &rules, &wish.query).await
         {
             // Asked again, the gates may have changed their mind.
-            self.take_off(services, socket, name).await;
+            self.take_off(services, socket, name, Gone::Left).await;
             return Err(SubscribeError::Refused(error));
         }
         self.hub.subscribe(tid, name, self.key(name)).await?;
-        let seat = Seat { query: wish.query, present: false };
+        let seat = Seat { query: wish.query, present: wish.profile.is_some() };
         self.enter(services, socket, name, seat, &rules).await;
         if self.hub.find(tid).is_none() {
             // It went meanwhile; whoever let it go may have looked too early.
-            self.take_off(services, socket, name).await;
+            self.take_off(services, socket, name, Gone::Left).await;
             return Err(JoinError::Gone.into());
+        }
+        if let Some(profile) = wish.profile
+            && let Err(error) = self.appear(socket, name, &rules, profile).await
+        {
+            self.take_off(services, socket, name, Gone::Left).await;
+            return Err(SubscribeError::Presence(error));
         }
         match self.position(name).await {
             Ok(position) => {
@@ -77,7 +87,7 @@ impl ChannelNode {
                 Ok(position)
             }
             Err(error) => {
-                self.take_off(services, socket, name).await;
+                self.take_off(services, socket, name, Gone::Left).await;
                 Err(SubscribeError::Unavailable(error))
             }
         }
@@ -89,18 +99,19 @@ impl ChannelNode {
         services: &Arc<Services>,
         socket: &Socket,
         name: &ChannelName,
+        gone: Gone,
     ) {
         let Some(tid) = socket.address().tid() else { return };
         let _turn = self.seats.take((tid.clone(), name.clone())).await;
-        self.take_off(services, socket, name).await;
+        self.take_off(services, socket, name, gone).await;
     }
 
     /// A socket is gone: it is on nothing any more. Returns when the hooks have seen it.
-    pub(super) async fn depart(&self, services: &Arc<Services>, socket: &Socket) {
+    pub(super) async fn depart(&self, services: &Arc<Services>, socket: &Socket, gone: Gone) {
         let Some(tid) = socket.address().tid() else { return };
         self.requests.forget(tid);
         let seats = self.local().seats(tid);
-        join_all(seats.iter().map(|name| self.unsubscribe(services, socket, name))).await;
+        join_all(seats.iter().map(|name| self.unsubscribe(services, socket, name, gone))).await;
     }
 
     /// Asks the gates whether a socket may be on a channel.
@@ -167,7 +178,13 @@ impl ChannelNode {
     }
 
     /// Takes a socket off, in its turn.
-    async fn take_off(&self, services: &Arc<Services>, socket: &Socket, name: &ChannelName) {
+    async fn take_off(
+        &self,
+        services: &Arc<Services>,
+        socket: &Socket,
+        name: &ChannelName,
+        gone: Gone,
+    ) {
         let Some(tid) = socket.address().tid() else { return };
         let Some(rules) = self.local().here(name).map(|here| Arc::clone(&here.rules)) else {
             // The index may know it all the same, when the way there was broken off.
@@ -176,7 +193,10 @@ impl ChannelNode {
         let moment =
             if rules.has_hooks() { Some(self.moments.take(name.clone()).await) } else { None };
         self.hub.unsubscribe(tid, name).await;
-        let (change, _seat) = self.local().leave(tid, name);
+        let (change, seat) = self.local().leave(tid, name);
+        if seat.is_some_and(|seat| seat.present) {
+            self.disappear(socket, name, gone).await;
+        }
         if moment.is_none() || change == Change::Nothing {
             return;
         }
@@ -246,7 +266,7 @@ impl ChannelNode {
         };
         let rules = self.rules(name);
         if let Err(error) = self.judge(services, socket, name, &rules, &query).await {
-            self.take_off(services, socket, name).await;
+            self.take_off(services, socket, name, Gone::Left).await;
             let told = message::unsubscribed(name, error);
             if let Err(error) = socket.emit_args(message::UNSUBSCRIBED, told).await {
                 tracing::debug!(%error, "a socket was not told that it is off a channel");

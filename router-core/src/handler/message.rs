@@ -9,9 +9,10 @@ use crate::{
     address::Address,
     args::Args,
     bus::Bus,
-    channel::{Access, ChannelHook, ChannelName, ChannelRoutes, Channels},
+    channel::{ChannelHook, ChannelName, ChannelRules, Channels},
     metrics::Metrics,
     node::Node,
+    presence::Presence,
     session::Sessions,
     socket::{DisconnectReason, NoSockets, Socket, SocketHub},
 };
@@ -34,19 +35,18 @@ pub struct Services {
 }
 
 impl Services {
-    /// What a node gives to its handlers. Made once for a node, by its service.
+    /// What a node gives to its handlers. Made once for a node, by its service, on a tokio runtime.
     pub fn new(
         node: &Node,
         sessions: Sessions,
         hub: Arc<dyn SocketHub>,
         data: DataMap,
-        routes: Vec<ChannelRoutes>,
-        access: Access,
+        rules: ChannelRules,
     ) -> Arc<Self> {
         let site = sessions.site().clone();
-        let store = Arc::clone(&node.backend().channels);
-        let bus = node.bus().clone();
-        let channels = Channels::new(site, bus.clone(), Arc::clone(&hub), store, routes, access);
+        let (bus, backend) = (node.bus().clone(), node.backend());
+        let presence = rules.has_presence().then(|| Presence::start(node));
+        let channels = Channels::new(site, bus.clone(), Arc::clone(&hub), backend, rules, presence);
         let metrics = Arc::clone(node.metrics());
         let services = Arc::new(Self { bus, sessions, hub, channels, data, metrics });
         services.channels.attach_services(&services);
@@ -56,7 +56,7 @@ impl Services {
     /// The same for a node that holds no sockets.
     pub fn without_sockets(node: &Node, sessions: Sessions, data: DataMap) -> Arc<Self> {
         let hub = Arc::new(NoSockets);
-        Self::new(node, sessions, hub, data, Vec::new(), Access::default())
+        Self::new(node, sessions, hub, data, ChannelRules::default())
     }
 }
 

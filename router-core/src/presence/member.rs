@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
+use sha2::{Digest as _, Sha256};
 
 use super::{Millis, Profile, Serial};
 use crate::{
     address::{Address, AddressError, TenantId},
     backend::registry::Lease,
-    session::UserId,
+    session::{Site, UserId},
 };
 
 /// A client's public id: 1 to 64 bytes of `A-Z a-z 0-9 - _ . :`. It names a member of a roster to the
@@ -24,6 +26,20 @@ impl ClientId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id of a client that shows a secret text of its own, which it keeps while it comes back:
+    /// nobody who knows the id finds the text. Of two users with the same text it is not the same.
+    pub fn of_secret(site: &Site, user: Option<&UserId>, secret: &str) -> Self {
+        let user = user.map(UserId::as_str).unwrap_or_default();
+        let mut hash = Sha256::new();
+        for part in ["whisk client", site.as_str(), user, secret] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let short = digest.get(..16).unwrap_or_default();
+        Self(URL_SAFE_NO_PAD.encode(short).into())
     }
 
     /// What comes before every id: itself none.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     address::{Address, TenantId},
     args::Args,
+    presence::ClientId,
     session::{SessionId, UserId},
 };
 
@@ -36,6 +37,16 @@ impl Socket {
     /// Where it lives. Other nodes reach it there by `Bus::transmit`, or by `Io::to`.
     pub fn address(&self) -> &Address {
         &self.info.address
+    }
+
+    /// Who its client is to others. Where the client shows a secret of its own (`auth.client`), it is
+    /// the same when it comes back; else it is the socket's id.
+    pub fn client_id(&self) -> ClientId {
+        self.info.client_id()
+    }
+
+    pub(crate) fn own_client_id(&self) -> Option<&ClientId> {
+        self.info.client.as_ref()
     }
 
     /// The Socket.IO namespace that it is connected to.

@@ -18,6 +18,7 @@ use crate::{
     backend::BoxFuture,
     bus::Bus,
     channel::{ChannelKey, ChannelName},
+    presence::{ClientId, Millis, Settings},
 };
 
 type Job = dyn Fn(Arc<SocketInfo>) -> LocalBoxFuture<'static, ()> + Send + Sync;
@@ -116,6 +117,26 @@ pub trait SocketHub: Debug + Send + Sync {
     /// Takes a socket off a channel. Not to be on it is no error.
     fn unsubscribe<'a>(&'a self, tid: &'a TenantId, channel: &'a ChannelName) -> BoxFuture<'a, ()>;
 
+    /// Watches over a socket on a channel's roster by the channel's times, or does so no more: its
+    /// connection is pinged as often as they say, and [`Channels::sighted`] is told when it is silent
+    /// for too long, and when it is heard again.
+    ///
+    /// [`Channels::sighted`]: crate::channel::Channels::sighted
+    fn watch<'a>(
+        &'a self,
+        tid: &'a TenantId,
+        channel: &'a ChannelName,
+        settings: Option<&'a Settings>,
+    ) -> BoxFuture<'a, ()>;
+
+    /// When the clients of this node that are watched over on a channel were heard last; their
+    /// connections are pinged now if `ping`.
+    fn sightings<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        ping: bool,
+    ) -> BoxFuture<'a, Vec<(ClientId, Millis)>>;
+
     /// Begins `job` for each of these sockets where its handlers run. Does not wait for its end.
     fn run(&self, who: Recipients, job: SocketJob) -> BoxFuture<'_, ()>;
 
@@ -186,6 +207,23 @@ impl SocketHub for NoSockets {
 
     fn unsubscribe<'a>(&'a self, _: &'a TenantId, _: &'a ChannelName) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    fn watch<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a ChannelName,
+        _: Option<&'a Settings>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn sightings<'a>(
+        &'a self,
+        _: &'a ChannelName,
+        _: bool,
+    ) -> BoxFuture<'a, Vec<(ClientId, Millis)>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 
     fn run(&self, _: Recipients, _: SocketJob) -> BoxFuture<'_, ()> {

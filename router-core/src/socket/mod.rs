@@ -45,6 +45,7 @@ use crate::{
     args::Args,
     channel::ChannelName,
     handler::DataMap,
+    presence::ClientId,
     session::{SessionDocument, SessionId, UserId},
 };
 
@@ -64,6 +65,9 @@ pub struct SocketInfo {
     pub handshake: Handshake,
     /// What the program keeps with it.
     pub data: SocketData,
+    /// Who its client is to others, where that came with a secret of its own: the same when it comes
+    /// back.
+    pub client: Option<ClientId>,
     /// With what the session gate let its connection in, if there is one.
     pub locals: Option<Arc<DataMap>>,
 }
@@ -90,6 +94,12 @@ impl SocketInfo {
     /// whether that is a change. For hubs.
     pub fn set_tapped(&self, tapped: bool) -> bool {
         self.data.taps().is_some_and(|taps| taps.set_tapped(tapped))
+    }
+
+    /// Who its client is to others: by a secret of its own, else by the socket's id.
+    pub fn client_id(&self) -> ClientId {
+        let tid = || self.address.tid().cloned().map(ClientId::from);
+        self.client.clone().or_else(tid).unwrap_or_else(ClientId::least)
     }
 }
 
@@ -122,13 +132,14 @@ pub enum Recipients {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// The client left the namespace or closed cleanly.
+    /// The client left the namespace.
     Client,
     /// A handler or an operator sent it away.
     Server,
     /// It was sent away for good, and its client told why.
     Booted(ByteString),
-    /// The connection broke.
+    /// The connection ended, by a close frame or without: a page that is left, a network that is
+    /// gone. The client may come back.
     TransportClosed,
     /// No answer to a ping in time.
     PingTimeout,

@@ -1,7 +1,7 @@
 //! Sockets that keep what they are sent.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,7 +15,9 @@ use crate::{
     backend::BoxFuture,
     bus::{Bus, Wanted},
     channel::{ChannelKey, ChannelName},
+    clock,
     limits::Limits,
+    presence::{ClientId, Millis, Settings},
     socket::{
         AckError, DisconnectReason, EmitError, JoinError, QueueFull, ROOM_NAME_MAX, Recipients,
         RemoteSocket, Selection, SocketHub, SocketInfo, SocketJob, room_channel,
@@ -37,6 +39,7 @@ pub(super) struct Mailbox {
     gone: Mutex<Option<DisconnectReason>>,
     rooms: Mutex<BTreeMap<ByteString, Wanted>>,
     channels: Mutex<BTreeMap<ChannelName, Wanted>>,
+    watched: Mutex<BTreeSet<ChannelName>>,
     /// Keeps the node listening to what is for the socket's user.
     _attending: Option<Wanted>,
     /// Told at every change.
@@ -258,6 +261,37 @@ impl SocketHub for TestHub {
             lock(&mailbox.channels).remove(channel);
         }
         Box::pin(async {})
+    }
+
+    fn watch<'a>(
+        &'a self,
+        tid: &'a TenantId,
+        channel: &'a ChannelName,
+        settings: Option<&'a Settings>,
+    ) -> BoxFuture<'a, ()> {
+        if let Some((_, mailbox)) = lock(&self.sockets).get(tid) {
+            let mut watched = lock(&mailbox.watched);
+            match settings {
+                Some(_) => watched.insert(channel.clone()),
+                None => watched.remove(channel),
+            };
+        }
+        Box::pin(async {})
+    }
+
+    /// A socket of a test is always heard.
+    fn sightings<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        _: bool,
+    ) -> BoxFuture<'a, Vec<(ClientId, Millis)>> {
+        let (sockets, now) = (lock(&self.sockets), clock::millis());
+        let watched = sockets.values().filter(|(_, mailbox)| {
+            let watched = lock(&mailbox.watched);
+            watched.contains(channel)
+        });
+        let seen = watched.map(|(info, _)| (info.client_id(), now)).collect();
+        Box::pin(std::future::ready(seen))
     }
 
     fn run(&self, who: Recipients, job: SocketJob) -> BoxFuture<'_, ()> {

@@ -12,8 +12,9 @@ use super::{
 use crate::{
     address::Address,
     args::Args,
+    clock,
     error::RouteError,
-    handler::Occasion,
+    handler::{Occasion, Services},
     route::{Hook, Router},
     session::SessionId,
     socket::{DisconnectReason, Socket},
@@ -144,13 +145,23 @@ impl TestSocket {
 
     /// Closes the socket as its client does, and runs the disconnect hook.
     pub async fn disconnect(self) {
-        self.core.remove(&self.socket, DisconnectReason::Client);
-        let (core, socket) = (Arc::clone(&self.core), self.socket.clone());
+        self.end(DisconnectReason::Client).await;
+    }
+
+    /// Breaks the socket's connection, as a network does, and runs the disconnect hook.
+    pub async fn lose(self) {
+        self.end(DisconnectReason::TransportClosed).await;
+    }
+
+    async fn end(self, reason: DisconnectReason) {
+        self.core.remove(&self.socket, reason.clone());
+        let (core, socket, gone) = (Arc::clone(&self.core), self.socket.clone(), reason.clone());
         let depart = move || async move {
-            core.services.channels.depart(&core.services, &socket).await;
+            let Services { channels, .. } = &*core.services;
+            channels.depart(&core.services, &socket, &gone, clock::millis()).await;
         };
         on_thread(&self.jobs, depart).await;
-        self.hook(Hook::Disconnect, Occasion::Disconnect(DisconnectReason::Client)).await;
+        self.hook(Hook::Disconnect, Occasion::Disconnect(reason)).await;
     }
 
     pub(super) async fn hook(&self, hook: Hook, occasion: Occasion) {

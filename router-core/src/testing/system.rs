@@ -14,7 +14,7 @@ use crate::{
     address::{Address, NodeAddress, ns},
     backend::{Backend, memory::MemoryHub},
     bus::Bus,
-    channel::{Access, Channels},
+    channel::{Access, ChannelRules, Channels},
     envelope::Kind,
     handler::{DataMap, Message, Occasion, Services},
     id::random_text,
@@ -22,6 +22,7 @@ use crate::{
     metrics::Metrics,
     node::{Node, NodeSpec},
     observer::{ObserverSet, Observers},
+    presence::ClientId,
     route::{Hook, Router, Routes},
     session::{SessionDocument, SessionId, SessionSettings, Sessions, Site, UserId},
     socket::{DisconnectReason, Handshake, Io, Socket, SocketData, SocketHub, SocketInfo},
@@ -133,7 +134,7 @@ fn run(
         let spec = NodeSpec { limits, ..NodeSpec::new(builder.node) };
         let mut routes = builder.routes;
         crate::channel::routes(&mut routes);
-        let channels = routes.take_channels();
+        let channels = ChannelRules { routes: routes.take_channels(), access: builder.access };
         let router = Router::new(routes, &spec.limits).expect("routes are unambiguous");
         let mut observers = builder.observers;
         crate::socket::observers(&mut observers);
@@ -144,17 +145,18 @@ fn run(
         let hub = Arc::new(TestHub::new(node.bus().clone(), jobs));
         let dyn_hub: Arc<dyn SocketHub> = Arc::clone(&hub) as _;
         node.bus().attach_sockets(&dyn_hub);
-        let services =
-            Services::new(&node, sessions, dyn_hub, builder.data, channels, builder.access);
+        let services = Services::new(&node, sessions, dyn_hub, builder.data, channels);
         let inbox = node.take_inbox().expect("the inbox is taken once");
         tokio::task::spawn_local(inbox.observe(Arc::new(observers), Arc::clone(&services)));
         let core = Arc::new(Core { router, services, hub });
+        let services = Arc::clone(&core.services);
         if ready.send((core, notes)).is_err() {
             return;
         }
         while let Some(job) = queue.recv().await {
             tokio::task::spawn_local(job());
         }
+        services.channels.stop().await;
         node.stop().await;
     });
 }
@@ -209,15 +211,27 @@ impl TestSystem {
     /// # Panics
     /// When the name is no user id.
     pub async fn connect_as(&self, user: &str) -> TestSocket {
-        let user_id = UserId::new(user).expect("a user id");
-        let document = SessionDocument::new(Some(user_id.clone()));
-        let sid = self.sessions().create(&document).await.expect("a session");
-        self.admit(Some((sid, user_id))).await
+        self.admit(Some(self.session_of(user).await), None).await
+    }
+
+    /// The same, of a client that shows this secret text of its own: on rosters it is the same
+    /// client whenever it comes with it.
+    ///
+    /// # Panics
+    /// When the name is no user id.
+    pub async fn connect_client(&self, user: &str, secret: &str) -> TestSocket {
+        self.admit(Some(self.session_of(user).await), Some(secret)).await
     }
 
     /// A socket without a session, as an open namespace admits it.
     pub async fn connect_anonymous(&self) -> TestSocket {
-        self.admit(None).await
+        self.admit(None, None).await
+    }
+
+    async fn session_of(&self, user: &str) -> (SessionId, UserId) {
+        let user = UserId::new(user).expect("a user id");
+        let document = SessionDocument::new(Some(user.clone()));
+        (self.sessions().create(&document).await.expect("a session"), user)
     }
 
     /// The channels, as this system's node: for publishing what subscribers under test get.
@@ -244,7 +258,11 @@ impl TestSystem {
         on_thread(&self.jobs, move || job(socket)).await
     }
 
-    async fn admit(&self, session: Option<(SessionId, UserId)>) -> TestSocket {
+    async fn admit(
+        &self,
+        session: Option<(SessionId, UserId)>,
+        secret: Option<&str>,
+    ) -> TestSocket {
         let tid: crate::TenantId =
             random_text::<12>().expect("randomness").try_into().expect("a tid");
         let address = self.bus().node().tenant(tid.clone());
@@ -256,6 +274,8 @@ impl TestSystem {
             self.sessions().modify(sid, add).await.expect("the session lives");
         }
         let (sid, user_id) = session.unzip();
+        let site = self.sessions().site();
+        let client = secret.map(|secret| ClientId::of_secret(site, user_id.as_ref(), secret));
         let info = Arc::new(SocketInfo {
             address,
             nsp: "/".into(),
@@ -263,6 +283,7 @@ impl TestSystem {
             user_id,
             handshake: Handshake::default(),
             data: SocketData::default(),
+            client,
             locals: None,
         });
         let attending = match &info.user_id {

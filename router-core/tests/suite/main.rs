@@ -9,5 +9,6 @@ mod gates;
 mod handlers;
 mod limits;
 mod node;
+mod presence;
 mod queries;
 mod rooms;

@@ -10,7 +10,8 @@
 use bytestring::ByteString;
 use router_core::{
     Address, Args, RouteError,
-    session::{ConfirmError, Credential, SessionId, UserId},
+    presence::ClientId,
+    session::{ConfirmError, Credential, SessionId, Site, UserId},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -107,15 +108,56 @@ pub(crate) fn credential(json: &str) -> Option<Credential> {
     text(shown.ws_token).map(Credential::Token).or_else(|| resume.map(Credential::Resume))
 }
 
-/// What handlers may see of a CONNECT's `auth`: all but the credentials, which are Whisk's own.
+/// A secret that a client shows to be known again: on rosters, it is the same client then.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ClientSecret(Box<str>);
+
+/// It is no secret of a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NoSecret;
+
+impl ClientSecret {
+    /// What is asked of it.
+    pub(crate) const RULE: &'static str = "whisk_client is a text of 16 to 128 characters.";
+
+    /// Reads it out of a CONNECT's `auth`.
+    ///
+    /// # Errors
+    /// When there is one, and it is not as [`RULE`](Self::RULE) says.
+    pub(crate) fn read(json: &str) -> Result<Option<Self>, NoSecret> {
+        #[derive(Deserialize)]
+        struct Shown {
+            whisk_client: Option<Value>,
+        }
+        let shown = serde_json::from_str(json).ok().and_then(|shown: Shown| shown.whisk_client);
+        match shown {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if (16..=128).contains(&text.chars().count()) => {
+                Ok(Some(Self(text.into())))
+            }
+            Some(_) => Err(NoSecret),
+        }
+    }
+
+    /// Who the client is to others.
+    pub(crate) fn to_id(&self, site: &Site, user: Option<&UserId>) -> ClientId {
+        ClientId::of_secret(site, user, &self.0)
+    }
+}
+
+/// The keys of a CONNECT's `auth` that are Whisk's own.
+const OURS: [&str; 3] = ["ws_token", "resume", "whisk_client"];
+
+/// What handlers may see of a CONNECT's `auth`: all but what is Whisk's own and secret.
 pub(crate) fn without_credentials(json: &str) -> Option<ByteString> {
-    if !json.contains("ws_token") && !json.contains("resume") {
+    if !OURS.iter().any(|key| json.contains(key)) {
         // A copy of its own: the packet that it came in is not kept for it.
         return Some(json.into());
     }
     let mut auth: serde_json::Map<String, Value> = serde_json::from_str(json).ok()?;
-    auth.remove("ws_token");
-    auth.remove("resume");
+    for key in OURS {
+        auth.remove(key);
+    }
     let left = !auth.is_empty();
     left.then(|| Value::Object(auth).to_string().into())
 }
@@ -179,6 +221,19 @@ mod tests {
         assert_eq!(seen(r#"{"b":1,"a":2}"#).unwrap(), r#"{"b":1,"a":2}"#);
         assert_eq!(seen(r#"{"ws_token":"x","a":"resume"}"#).unwrap(), r#"{"a":"resume"}"#);
         assert_eq!(seen(r#"{"resume":"x"}"#), None);
+        assert_eq!(seen(r#"{"whisk_client":"x","a":1}"#).unwrap(), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_clients_secret_is_long_enough_to_be_one() {
+        let read = |json: &str| ClientSecret::read(json).map(|secret| secret.is_some());
+        let text = |length: usize| format!(r#"{{"whisk_client":"{}"}}"#, "ä".repeat(length));
+        for none in ["{}", "", "[]", r#"{"whisk_client":null}"#, r#"{"client":"mine"}"#] {
+            assert_eq!(read(none), Ok(false), "{none}");
+        }
+        assert_eq!([read(&text(16)), read(&text(128))], [Ok(true), Ok(true)]);
+        assert_eq!([read(&text(15)), read(&text(129))], [Err(NoSecret), Err(NoSecret)]);
+        assert_eq!(read(r#"{"whisk_client":7}"#), Err(NoSecret));
     }
 
     #[test]

@@ -11,7 +11,10 @@ use router_core::{
 };
 use wire::{CloseCode, CloseReason, engine, socketio::Nsp, ws};
 
-use super::{auth::Identity, timers::Timer};
+use super::{
+    auth::{ClientSecret, Identity},
+    timers::Timer,
+};
 use crate::gate::Renewed;
 
 /// One socket of a connection: counts up, so that what comes late for a socket that is gone meets
@@ -27,6 +30,8 @@ pub(crate) struct Applicant {
     pub(crate) identity: Option<Identity>,
     /// What the client's CONNECT carried, without credentials of ours.
     pub(crate) auth: Option<ByteString>,
+    /// The secret by which its client is the same when it comes back.
+    pub(crate) client: Option<ClientSecret>,
 }
 
 /// What happened to a connection.
@@ -56,6 +61,10 @@ pub(crate) enum Input {
     LookedAgain(Result<(), ConfirmError>),
     /// The client acknowledged what nobody asked, or nobody waits for any more.
     Unasked,
+    /// How often the peer is pinged at least, for the rosters that its sockets are on.
+    Pace(Option<Duration>),
+    /// The peer is to be pinged now.
+    Ping,
     /// Another credential was shown to the session gate's own judge.
     Readmitted(Renewed),
     /// A handler finished an event that had this acknowledgement id.
@@ -80,6 +89,8 @@ pub(crate) enum Effect {
     Send(Bytes),
     /// Set a timer, in place of its former time.
     Set(Timer, Duration),
+    /// Have a timer be due after this time at the latest.
+    Hasten(Timer, Duration),
     /// Unset a timer.
     Clear(Timer),
     /// Judge a credential, and say so with [`Input::Confirmed`].

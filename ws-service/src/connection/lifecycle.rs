@@ -8,6 +8,7 @@ use std::{rc::Rc, sync::Arc};
 use router_core::{
     Args, Message, RouteError,
     handler::Occasion,
+    presence::Millis,
     route::Hook,
     session::SessionError,
     socket::{
@@ -28,6 +29,14 @@ use crate::{
     shared::{Shared, Work},
 };
 
+/// How a socket goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Departure {
+    pub(crate) reason: DisconnectReason,
+    /// When its client was heard last.
+    pub(crate) last_seen: Millis,
+}
+
 /// What is known of a socket that is to be admitted.
 pub(super) fn info(
     shared: &Shared,
@@ -35,11 +44,13 @@ pub(super) fn info(
     admitted: Option<&Admitted>,
     applicant: Applicant,
 ) -> Arc<SocketInfo> {
-    let Applicant { nsp, tid, identity, auth } = applicant;
+    let Applicant { nsp, tid, identity, auth, client } = applicant;
     let (sid, user_id) = match identity {
         Some(known) => (Some(known.sid), Some(known.user_id)),
         None => admitted.map_or((None, None), |it| (it.session.clone(), it.user.clone())),
     };
+    let site = shared.services.sessions.site();
+    let client = client.map(|secret| secret.to_id(site, user_id.as_ref()));
     Arc::new(SocketInfo {
         address: shared.rules.node.tenant(tid),
         nsp: nsp.as_str().into(),
@@ -47,6 +58,7 @@ pub(super) fn info(
         user_id,
         handshake: Handshake::new(Arc::clone(request), auth),
         data: SocketData::default(),
+        client,
         locals: admitted.map(|admitted| Arc::clone(&admitted.locals)),
     })
 }
@@ -75,16 +87,16 @@ pub(super) fn admit(
 }
 
 /// Lets a socket go.
-pub(super) fn leave(shard: &Shard, socket: &Rc<LocalSocket>, reason: DisconnectReason) {
+pub(super) fn leave(shard: &Shard, socket: &Rc<LocalSocket>, departure: Departure) {
     forget(shard, socket);
     let mut entry = socket.entry.borrow_mut();
     match &*entry {
         Entry::Entered => {
             let (shared, info) = (Arc::clone(&shard.shared), Arc::clone(&socket.info));
             let work = Work::new(&shared);
-            actix_rt::spawn(depart(shared, info, reason, work));
+            actix_rt::spawn(depart(shared, info, departure, work));
         }
-        Entry::Entering | Entry::Left(_) => *entry = Entry::Left(reason),
+        Entry::Entering | Entry::Left(_) => *entry = Entry::Left(departure),
     }
 }
 
@@ -130,15 +142,15 @@ async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>, work: Work) {
     };
     futures_util::future::join(entered, hooks).await;
     let left = socket.entry.replace(Entry::Entered);
-    if let Entry::Left(reason) = left {
-        depart(shared, info, reason, work).await;
+    if let Entry::Left(departure) = left {
+        depart(shared, info, departure, work).await;
     }
 }
 
 /// `_work` has a drain wait for it.
-async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, reason: DisconnectReason, _work: Work) {
-    let socket = handle(&shared, &info);
-    shared.services.channels.depart(&shared.services, &socket).await;
+async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, departure: Departure, _work: Work) {
+    let (socket, Departure { reason, last_seen }) = (handle(&shared, &info), departure);
+    shared.services.channels.depart(&shared.services, &socket, &reason, last_seen).await;
     // The hook before the note: it sees the session as it was with this socket.
     run_hook(&shared, &info, Hook::Disconnect, Occasion::Disconnect(reason)).await;
     note(&shared, &info, false).await;

@@ -28,6 +28,7 @@ use super::{
     probe::Candidate,
     stream::{Stream, Wrote},
     timers::{Timer, Timers},
+    watches::Watches,
 };
 use crate::{
     bounds::Bounds,
@@ -42,6 +43,10 @@ use crate::{
 pub(crate) enum Notice {
     /// A timer is due, since this moment.
     Timer(Timer, Moment),
+    /// The rosters that its sockets are on changed: so may how often it is pinged.
+    Pace,
+    /// It is to be pinged now.
+    Ping,
     /// A request of a polling session asks for what waits.
     Poll(Reply),
     /// A request of a polling session brings packets.
@@ -92,12 +97,16 @@ pub(crate) struct Link {
     pub(crate) closed: Cell<bool>,
     /// The nsps in which it has admitted sockets, by their bits.
     pub(crate) joined: Cell<u64>,
+    /// When something was last heard of the peer.
+    pub(crate) heard: Cell<Moment>,
+    /// The rosters that its sockets are on; most connections have none.
+    watches: RefCell<Option<Box<Watches>>>,
     /// How many frames of which batch of its shard it was given already.
     given: Cell<(u64, usize)>,
 }
 
 impl Link {
-    pub(crate) fn new(key: ConnectionKey, stream: Stream) -> Self {
+    pub(crate) fn new(key: ConnectionKey, stream: Stream, now: Moment) -> Self {
         Self {
             key,
             stream: RefCell::new(stream),
@@ -113,6 +122,8 @@ impl Link {
             upgrading: Cell::new(false),
             closed: Cell::new(false),
             joined: Cell::new(0),
+            heard: Cell::new(now),
+            watches: RefCell::default(),
             given: Cell::new((0, 0)),
         }
     }
@@ -165,6 +176,20 @@ impl Link {
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
+    }
+
+    /// Whether it is watched over for some roster.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watches.borrow().is_some()
+    }
+
+    /// What `look` does with the rosters that its sockets are on.
+    pub(crate) fn watches<R>(&self, look: impl FnOnce(&mut Watches) -> R) -> R {
+        let mut known = self.watches.borrow_mut();
+        let mut watches = known.take().unwrap_or_default();
+        let looked = look(&mut watches);
+        *known = (!watches.is_empty()).then_some(watches);
+        looked
     }
 
     /// Queues a frame.

@@ -11,7 +11,7 @@ pub(crate) mod bucket;
 mod dispatch;
 pub(crate) mod effect;
 pub(crate) mod frames;
-mod lifecycle;
+pub(crate) mod lifecycle;
 pub(crate) mod link;
 pub(crate) mod outbox;
 mod polled;
@@ -21,6 +21,7 @@ pub(crate) mod protocol;
 mod receive;
 pub(crate) mod stream;
 pub(crate) mod timers;
+pub(crate) mod watches;
 
 use std::{
     future::{Future, poll_fn},
@@ -46,12 +47,14 @@ use wire::{CloseCode, CloseReason, engine, ws};
 use self::{
     dispatch::Live,
     effect::{Effect, Input},
+    lifecycle::Departure,
     link::{Link, Notice},
     outbox::Class,
     probe::Candidate,
     protocol::Protocol,
     stream::Stream,
     timers::Timer,
+    watches::since_epoch,
 };
 use crate::{
     clock::{Moment, millis},
@@ -227,6 +230,8 @@ impl Connection {
     fn notice(&mut self, notice: Notice, cx: &mut Context<'_>) {
         match notice {
             Notice::Timer(timer, due) => self.notice_timer(timer, due),
+            Notice::Pace => self.keep_pace(),
+            Notice::Ping => self.step(Input::Ping),
             Notice::Confirmed(Ok((confirmed, attending))) => {
                 self.attending = Some(attending);
                 self.step(Input::Confirmed(Ok(confirmed)));
@@ -254,6 +259,7 @@ impl Connection {
             }
             Timer::Stall => self.stalled(),
             Timer::Upgrade => self.release(),
+            Timer::Silence => self.look_for_silence(),
             Timer::Reconnect => {
                 let drain = &self.shard.shared.drain;
                 let within = drain.within(self.shard.now());
@@ -317,6 +323,12 @@ impl Connection {
             Effect::Set(timer, time) => {
                 self.shard.set_timer(&self.link, timer, since.after(time));
             }
+            Effect::Hasten(timer, time) => {
+                let at = since.after(time);
+                if self.link.timers.borrow().get(timer).is_none_or(|set| set > at) {
+                    self.shard.set_timer(&self.link, timer, at);
+                }
+            }
             Effect::Clear(timer) => self.link.timers.borrow_mut().clear(timer),
             Effect::Confirm(credential) => self.confirm(credential),
             Effect::Readmit(args) => self.readmit(args),
@@ -379,7 +391,9 @@ impl Connection {
             let live = self.sockets.swap_remove(at);
             self.shard.release_events(&self.link, live.lanes.waiting_bytes());
             self.link.asks.borrow_mut().leave(key);
-            lifecycle::leave(&self.shard, &live.local, reason);
+            self.link.watches(|watches| watches.end_all(&live.local.info));
+            let last_seen = since_epoch(self.link.heard.get(), self.shard.now());
+            lifecycle::leave(&self.shard, &live.local, Departure { reason, last_seen });
         }
     }
 

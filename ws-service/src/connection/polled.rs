@@ -48,6 +48,7 @@ impl Connection {
     /// A request asks for what waits.
     pub(super) fn polled(&mut self, reply: Reply, cx: &mut Context<'_>) {
         self.be_punctual();
+        self.hear();
         // A client that moved just now is not polling any more.
         self.probe(cx);
         let has_last_words =
@@ -71,6 +72,7 @@ impl Connection {
     /// A request brings packets.
     pub(super) fn posted(&mut self, body: Body, reply: Reply) {
         self.be_punctual();
+        self.hear();
         if self.ending != Ending::No {
             // Who was told to leave says goodbye.
             let goodbye = matches!(&body, Body::Whole(body) if &body[..] == b"1");

@@ -32,6 +32,7 @@ impl Connection {
                         // Our last word is said; theirs are not heard.
                         continue;
                     }
+                    self.hear();
                     self.partial.extend_from_slice(&scratch[..length]);
                     drop(scratch);
                     if self.ending == Ending::No {

@@ -24,11 +24,13 @@ pub(crate) enum Timer {
     Upgrade,
     /// The confirmation is to be renewed, or runs out.
     Renewal,
+    /// The peer may be silent for longer than some roster lets it.
+    Silence,
 }
 
 impl Timer {
     /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Heartbeat,
         Self::Confirm,
         Self::Fragment,
@@ -38,6 +40,7 @@ impl Timer {
         Self::Drain,
         Self::Upgrade,
         Self::Renewal,
+        Self::Silence,
     ];
 }
 
@@ -58,9 +61,15 @@ impl Timers {
         self.due[timer as usize] = Moment::default();
     }
 
+    /// When a timer is due, if it is set.
+    pub(crate) fn get(&self, timer: Timer) -> Option<Moment> {
+        let due = self.due[timer as usize];
+        (due != Moment::default()).then_some(due)
+    }
+
     /// Whether a timer is set.
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
-        self.due[timer as usize] != Moment::default()
+        self.get(timer).is_some()
     }
 
     /// The nearest deadline.

@@ -16,6 +16,7 @@ use router_core::{
     Args, Bus, TenantId,
     backend::BoxFuture,
     channel::{ChannelKey, ChannelName},
+    presence::{ClientId, Millis, Settings},
     socket::{
         AckError, DisconnectReason, EmitError, JoinError, QueueFull, Recipients, RemoteSocket,
         SocketHub, SocketInfo, SocketJob,
@@ -317,6 +318,23 @@ impl SocketHub for Hub {
     fn unsubscribe<'a>(&'a self, tid: &'a TenantId, channel: &'a ChannelName) -> BoxFuture<'a, ()> {
         let who = Recipients::Socket(tid.clone());
         Box::pin(self.leave_places(who, vec![Place::Channel(channel.clone().into())]))
+    }
+
+    fn watch<'a>(
+        &'a self,
+        tid: &'a TenantId,
+        channel: &'a ChannelName,
+        settings: Option<&'a Settings>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(self.watch_socket(tid, channel, settings))
+    }
+
+    fn sightings<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        ping: bool,
+    ) -> BoxFuture<'a, Vec<(ClientId, Millis)>> {
+        Box::pin(self.sightings_on(channel, ping))
     }
 
     fn run(&self, who: Recipients, job: SocketJob) -> BoxFuture<'_, ()> {

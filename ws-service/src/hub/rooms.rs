@@ -10,6 +10,8 @@ use futures_util::future::try_join_all;
 use router_core::{
     Args, TenantId,
     bus::Wanted,
+    channel::ChannelName,
+    presence::{ClientId, Millis, Settings},
     socket::{
         AckError, JoinError, ROOM_NAME_MAX, Recipients, RemoteSocket, SocketJob, room_channel,
     },
@@ -93,6 +95,39 @@ impl Hub {
         let wanted = self.bus.listen(key).await.map_err(JoinError::Unavailable)?;
         let place = Place::Channel(channel);
         self.seat(&Recipients::Socket(tid.clone()), &nsp, vec![(place, wanted)]).await
+    }
+
+    pub(super) async fn watch_socket(
+        &self,
+        tid: &TenantId,
+        channel: &ChannelName,
+        settings: Option<&Settings>,
+    ) {
+        for shard in self.shards_with(&Recipients::Socket(tid.clone())) {
+            let (done, watched) = oneshot::channel();
+            let (tid, channel, settings) = (tid.clone(), channel.clone(), settings.copied());
+            let message = ShardMessage::Watch { tid, channel, settings, done };
+            // A shard whose thread is gone has no sockets.
+            if shard.inbound.send(message).await.is_ok() {
+                let _over = watched.await;
+            }
+        }
+    }
+
+    pub(super) async fn sightings_on(
+        &self,
+        channel: &ChannelName,
+        ping: bool,
+    ) -> Vec<(ClientId, Millis)> {
+        let mut all = Vec::new();
+        for shard in self.populated() {
+            let (done, seen) = oneshot::channel();
+            let message = ShardMessage::Sightings { channel: channel.clone(), ping, done };
+            if shard.inbound.send(message).await.is_ok() {
+                all.extend(seen.await.unwrap_or_default());
+            }
+        }
+        all
     }
 
     pub(super) async fn run_for(&self, who: Recipients, job: SocketJob) {

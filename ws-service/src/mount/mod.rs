@@ -14,7 +14,7 @@ use std::{
     cell::RefCell,
     future::Future,
     rc::{Rc, Weak},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use actix_rt::net::TcpStream;
@@ -172,9 +172,7 @@ impl MountedService {
             () = mount.stop.notified() => {}
         }
         mount.shared.go_away().await;
-        // No App may ever have been built.
-        drop(mount.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
-        node.stop().await;
+        mount.shared.end(node).await;
         tracing::info!(node = %mount.shared.rules.node, "stopped");
     }
 }

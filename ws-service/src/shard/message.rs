@@ -7,6 +7,8 @@ use bytestring::ByteString;
 use router_core::{
     Args, TenantId,
     bus::Wanted,
+    channel::ChannelName,
+    presence::{ClientId, Millis, Settings},
     session::{SessionId, UserId},
     socket::{DisconnectReason, JoinError, Recipients, RemoteSocket, Selection, SocketJob},
 };
@@ -40,6 +42,15 @@ pub(crate) enum ShardMessage {
     },
     /// Sockets are taken off rooms or channels.
     Leave { who: Recipients, places: Arc<[Place]>, done: oneshot::Sender<()> },
+    /// A socket on a channel's roster is watched over, or no more.
+    Watch {
+        tid: TenantId,
+        channel: ChannelName,
+        settings: Option<Settings>,
+        done: oneshot::Sender<()>,
+    },
+    /// Somebody asks when those on a channel's roster were heard last; they are pinged if `ping`.
+    Sightings { channel: ChannelName, ping: bool, done: oneshot::Sender<Vec<(ClientId, Millis)>> },
     /// Something is to be done for sockets, on this thread.
     Run { who: Recipients, job: SocketJob },
     /// Somebody asks who is here, and on which rooms.

@@ -16,6 +16,7 @@ mod report;
 pub(crate) mod rooms;
 mod sessions;
 mod shown;
+mod sightings;
 pub(crate) mod table;
 mod upkeep;
 pub(crate) mod wheel;
@@ -151,7 +152,7 @@ impl Shard {
     pub(crate) fn add_link(&self, stream: Stream) -> Rc<Link> {
         let key = self.next_key.get();
         self.next_key.set(key.wrapping_add(1));
-        let link = Rc::new(Link::new(key, stream));
+        let link = Rc::new(Link::new(key, stream, self.now()));
         self.table.borrow_mut().add_link(Rc::clone(&link));
         if self.shared.drain.is_draining() {
             self.drain(&link);
@@ -282,6 +283,13 @@ impl Shard {
             ShardMessage::Leave { who, places, done } => {
                 self.unseat(&who, &places);
                 let _gone = done.send(());
+            }
+            ShardMessage::Watch { tid, channel, settings, done } => {
+                self.watch(tid, &channel, settings.as_ref());
+                let _gone = done.send(());
+            }
+            ShardMessage::Sightings { channel, ping, done } => {
+                let _gone = done.send(self.sightings(&channel, ping));
             }
             ShardMessage::Run { who, job } => self.run(&who, &job),
             ShardMessage::Describe { who, done } => {

@@ -12,7 +12,7 @@ use bytestring::ByteString;
 use router_core::{
     TenantId,
     session::{SessionId, UserId},
-    socket::{DisconnectReason, Recipients, Selection, SocketInfo},
+    socket::{Recipients, Selection, SocketInfo},
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     rooms::{Rooms, Seat},
     wheel::ConnectionKey,
 };
-use crate::connection::{effect::SocketKey, link::Link};
+use crate::connection::{effect::SocketKey, lifecycle::Departure, link::Link};
 
 /// An admitted socket of this shard.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(crate) enum Entry {
     /// It is done; leaving may begin at once.
     Entered,
     /// The socket left before it was done: whoever does it goes on with the leaving.
-    Left(DisconnectReason),
+    Left(Departure),
 }
 
 /// The connections and sockets of one shard.
@@ -244,11 +244,11 @@ fn strike<K: Hash + Eq>(
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use router_core::socket::{Handshake, SocketData};
 
     use super::*;
-    use crate::connection::stream::Stream;
+    use crate::{clock::Moment, connection::stream::Stream};
 
     pub(crate) fn socket(tid: &str, nsp: &'static str, sid: &str) -> Rc<LocalSocket> {
         let info = SocketInfo {
@@ -258,9 +258,10 @@ pub(super) mod tests {
             user_id: UserId::new("7"),
             handshake: Handshake::default(),
             data: SocketData::default(),
+            client: None,
             locals: None,
         };
-        LocalSocket::new(Arc::new(info), Rc::new(Link::new(1, Stream::Gone)), 1)
+        LocalSocket::new(Arc::new(info), Rc::new(Link::new(1, Stream::Gone, Moment(1))), 1)
     }
 
     fn walked(table: &Table, to: &Target) -> Vec<String> {

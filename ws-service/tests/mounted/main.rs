@@ -45,6 +45,8 @@ mod msgpack;
 mod peers;
 #[path = "../suite/polling.rs"]
 mod polling;
+#[path = "../suite/presence.rs"]
+mod presence;
 #[path = "../suite/race.rs"]
 mod race;
 #[path = "../suite/raw.rs"]

@@ -26,6 +26,7 @@ mod http_client;
 mod msgpack;
 mod peers;
 mod polling;
+mod presence;
 mod race;
 mod raw;
 mod rooms;

@@ -136,6 +136,7 @@ impl Member {
             tid: self.tid.clone(),
             identity: identity.cloned(),
             auth: self.auth.take(),
+            client: self.client.take(),
         };
         let (key, answered) = (self.key, self.stage.is_answered());
         if self.guarded {

@@ -11,6 +11,8 @@ mod confirmation;
 mod renewal;
 mod sockets;
 
+use std::time::Duration;
+
 use bytestring::ByteString;
 use router_core::{NodeAddress, TenantId, socket::DisconnectReason};
 use wire::{
@@ -21,7 +23,7 @@ use wire::{
 
 use self::renewal::Validity;
 use super::{
-    auth::{Confirmation, Failure, Identity},
+    auth::{ClientSecret, Confirmation, Failure, Identity},
     bucket::{Bucket, Rate},
     effect::{Effect, Input, SocketKey},
     frames::Parser,
@@ -54,6 +56,8 @@ pub(crate) struct Protocol {
     phase: Phase,
     /// Whether a ping was sent that is not answered yet.
     pinged: bool,
+    /// How often the peer is pinged for the rosters that its sockets are on.
+    pace: Option<Duration>,
     /// Whether the clock of confirmation runs.
     awaiting: bool,
     confirmation: Confirmation,
@@ -91,6 +95,8 @@ struct Member {
     guarded: bool,
     /// What its CONNECT carried; taken when it is admitted.
     auth: Option<ByteString>,
+    /// The secret by which its client is the same when it comes back; taken likewise.
+    client: Option<ClientSecret>,
 }
 
 /// How far a socket is.
@@ -149,6 +155,7 @@ impl Protocol {
         Self {
             phase: Phase::Open,
             pinged: false,
+            pace: None,
             awaiting: false,
             confirmation: Confirmation::None,
             validity: Validity::default(),
@@ -181,7 +188,7 @@ impl Protocol {
             Input::Opened { good_for } => {
                 self.by_gate = good_for.is_some();
                 self.keep_valid(rules, now, good_for, out);
-                out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_interval));
+                out.push(Effect::Set(Timer::Heartbeat, self.ping_interval(rules)));
                 // A bare session has nobody to be confirmed.
                 if rules.raw.is_none() {
                     self.await_confirmation(rules, out);
@@ -198,6 +205,15 @@ impl Protocol {
                 self.refuse(CloseCode::TOO_LARGE, "max_payload", out);
             }
             Input::Overlap => self.refuse(CloseCode::TRANSPORT_RESET, "overlap", out),
+            Input::Pace(pace) => {
+                self.pace = pace;
+                if !self.pinged {
+                    // Not from now on: rosters that come and go would put it off for ever.
+                    out.push(Effect::Hasten(Timer::Heartbeat, self.ping_interval(rules)));
+                }
+            }
+            Input::Ping if self.pinged => {}
+            Input::Ping => self.ping(rules, out),
             Input::Timer(timer) => self.timer(rules, now, timer, out),
             Input::Confirmed(result) if self.validity.is_judged() => {
                 self.renewed(rules, now, result, out);
@@ -248,7 +264,7 @@ impl Protocol {
             ws::Message::Pong(_) => self.meter(rules, now, out),
             ws::Message::Close(said) => {
                 let code = said.map_or(CloseCode::NORMAL, |(code, _)| code);
-                self.leave_all(&DisconnectReason::Client, out);
+                self.leave_all(&DisconnectReason::TransportClosed, out);
                 self.phase = Phase::Over;
                 out.push(Effect::Close { code, reason: CloseReason::default(), answer: true });
             }
@@ -283,11 +299,11 @@ impl Protocol {
             engine::Packet::Binary(bytes) => self.binary(rules, now, bytes, out),
             engine::Packet::Pong(_) => {
                 self.pinged = false;
-                out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_interval));
+                out.push(Effect::Set(Timer::Heartbeat, self.ping_interval(rules)));
                 self.meter(rules, now, out);
             }
             engine::Packet::Close => {
-                self.leave_all(&DisconnectReason::Client, out);
+                self.leave_all(&DisconnectReason::TransportClosed, out);
                 self.end(CloseCode::NORMAL, "", out);
             }
             // In revision 4 only the server pings, and only it opens.
@@ -338,11 +354,7 @@ impl Protocol {
             Timer::Heartbeat if self.pinged => {
                 self.close(CloseCode::PING_TIMEOUT, "", DisconnectReason::PingTimeout, out);
             }
-            Timer::Heartbeat => {
-                self.pinged = true;
-                out.push(Effect::Send(engine::frames::PING));
-                out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_timeout));
-            }
+            Timer::Heartbeat => self.ping(rules, out),
             Timer::Confirm => {
                 out.push(Effect::Limit("confirm_timeout"));
                 self.awaiting = false;
@@ -355,13 +367,24 @@ impl Protocol {
             Timer::Renewal => self.renewal_due(rules, now, out),
             Timer::Drain => self.close(CloseCode::RESTART, "", DisconnectReason::Drain, out),
             // The shell's own.
-            Timer::Stall | Timer::Linger | Timer::Reconnect | Timer::Upgrade => {}
+            Timer::Stall | Timer::Linger | Timer::Reconnect | Timer::Upgrade | Timer::Silence => {}
         }
+    }
+
+    fn ping(&mut self, rules: &Rules, out: &mut Out) {
+        self.pinged = true;
+        out.push(Effect::Send(engine::frames::PING));
+        out.push(Effect::Set(Timer::Heartbeat, rules.bounds.ping_timeout));
+    }
+
+    fn ping_interval(&self, rules: &Rules) -> Duration {
+        let usual = rules.bounds.ping_interval;
+        self.pace.map_or(usual, |pace| pace.min(usual))
     }
 
     // -- the end
 
-    fn drain(&mut self, after_ms: u64, busy: bool, within: std::time::Duration, out: &mut Out) {
+    fn drain(&mut self, after_ms: u64, busy: bool, within: Duration, out: &mut Out) {
         let args = format!(r#"{{"after_ms":{after_ms}}}"#);
         for member in self.members.iter().filter(|member| member.stage.is_admitted()) {
             let packet = Outgoing::event(&member.nsp, None, "whisk.reconnect", &args);

@@ -12,7 +12,7 @@ use super::{Member, Out, Phase, Protocol, REQUEST_ID, Rates, Rules, Stage};
 use crate::{
     clock::Moment,
     connection::{
-        auth::{self, Confirmation},
+        auth::{self, ClientSecret, Confirmation},
         bucket::Rate,
         effect::{Effect, SocketKey},
         frames::Parser,
@@ -75,6 +75,11 @@ impl Protocol {
             out.push(Effect::Send(self.parser.packet(Outgoing::connect_error(&nsp, &error))));
             return;
         }
+        let Ok(client) = shown.map_or(Ok(None), ClientSecret::read) else {
+            let error = socketio::connect_error_json(ClientSecret::RULE, "bad_client");
+            out.push(Effect::Send(self.parser.packet(Outgoing::connect_error(&nsp, &error))));
+            return;
+        };
         let Some(tid) = (rules.new_tid)() else {
             self.close(CloseCode::INTERNAL, "", DisconnectReason::Server, out);
             return;
@@ -83,7 +88,7 @@ impl Protocol {
         self.next_key = self.next_key.wrapping_add(1);
         let stage = Stage::Shown { early: 0 };
         let told = shown.and_then(auth::without_credentials);
-        let mut member = Member { key, nsp, tid, stage, guarded, auth: told };
+        let mut member = Member { key, nsp, tid, stage, guarded, auth: told, client };
         match (auth, &self.confirmation) {
             (Auth::Open, _) => member.admit(rules, None, None, out),
             (Auth::SessionSync, Confirmation::Done(identity)) => {

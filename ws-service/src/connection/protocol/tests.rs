@@ -95,6 +95,7 @@ fn say(effect: &Effect) -> String {
             }
         }
         Effect::Set(timer, time) => format!("set {timer:?} {time:?}"),
+        Effect::Hasten(timer, time) => format!("hasten {timer:?} {time:?}"),
         Effect::Clear(timer) => format!("clear {timer:?}"),
         Effect::Confirm(Credential::Token(token)) => format!("confirm token {token:?}"),
         Effect::Confirm(Credential::Resume(resume)) => format!("confirm resume {resume:?}"),
@@ -195,6 +196,7 @@ fn guards_are_asked_after_the_confirmation_and_before_the_connect_is_answered() 
             user_id: None,
             handshake: Handshake::default(),
             data: SocketData::default(),
+            client: None,
             locals: None,
         }))
     };
@@ -431,9 +433,9 @@ fn a_client_that_says_goodbye_is_answered() {
     let close = Message::Close(Some((CloseCode::GOING_AWAY, "".into())));
     assert_eq!(
         Script::confirmed().input(Input::Message(close)),
-        ["leave 0 client", "close 1001 in answer"]
+        ["leave 0 transport_closed", "close 1001 in answer"]
     );
-    assert_eq!(Script::confirmed().text("1"), ["leave 0 client", "close 1000"]);
+    assert_eq!(Script::confirmed().text("1"), ["leave 0 transport_closed", "close 1000"]);
     let ping = Message::Ping("p".into());
     assert_eq!(Script::confirmed().input(Input::Message(ping)), [r#"> Pong(b"p")"#]);
 }

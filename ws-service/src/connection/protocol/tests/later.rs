@@ -42,6 +42,31 @@ fn a_store_that_cannot_be_asked_costs_one_try() {
 }
 
 #[test]
+fn a_roster_has_its_sockets_pinged_sooner_and_never_later() {
+    let pace = |seconds| Input::Pace(Some(Duration::from_secs(seconds)));
+    let mut script = Script::confirmed();
+    assert_eq!(script.input(pace(2)), ["hasten Heartbeat 2s"]);
+    assert_eq!(script.input(Input::Timer(Timer::Heartbeat)), ["> 2", "set Heartbeat 20s"]);
+    // While an answer is missing, nothing is to be sooner.
+    assert!(script.input(pace(1)).is_empty());
+    assert!(script.input(Input::Ping).is_empty());
+    assert_eq!(script.text("3"), ["set Heartbeat 1s"]);
+    assert_eq!(script.input(Input::Ping), ["> 2", "set Heartbeat 20s"]);
+    script.text("3");
+    assert_eq!(script.input(pace(90)), ["hasten Heartbeat 25s"]);
+    assert_eq!(script.input(Input::Pace(None)), ["hasten Heartbeat 25s"]);
+    script.input(Input::Timer(Timer::Heartbeat));
+    assert_eq!(script.text("3"), ["set Heartbeat 25s"]);
+}
+
+#[test]
+fn a_clients_secret_that_is_none_is_refused() {
+    let mut script = Script::new(&Limits::default());
+    let refused = script.text(r#"40/open,{"whisk_client":"short"}"#);
+    assert!(refused[0].contains("bad_client"), "{refused:?}");
+}
+
+#[test]
 fn what_was_shown_since_is_judged_by_itself() {
     let mut script = Script::confirmed();
     script.text("40/open,");

@@ -1,27 +1,29 @@
-//! What clients may ask about channels: the events of the route `whisk`, which every service with
-//! sockets has.
+//! What clients say on channels: messages, requests, replies.
 
 use std::time::Duration;
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ChannelName, Channels, Level,
-    frame::{Audience, Publication, RequestReply, Sender, Word},
-    handle::sender,
-    message::{Subscribed, Told},
-    requests::{self, Request},
-    subscribe::{Wish, ask, message_for, refused},
-};
+use super::{Whole, done, told};
 use crate::{
-    address::{Address, TenantId},
+    address::{Address, NodeAddress, TenantId},
     args::Args,
     backend::bus::Subject,
+    channel::{
+        ChannelName, Channels, Level, Position,
+        frame::{Audience, Publication, RequestReply, Sender, Word},
+        handle::sender,
+        message::Told,
+        requests::{self, Request},
+        subscribe::{ask, message_for, refused},
+    },
+    clock,
     error::{ErrorBody, RouteError, code},
     handler::{Message, Occasion, Payload},
     id::MessageId,
-    route::{Routes, dispatch::guarded},
+    presence::{ClientId, State},
+    route::dispatch::guarded,
     session::UserId,
     socket::Socket,
 };
@@ -31,47 +33,6 @@ const REQUEST_MS: u64 = 5_000;
 
 /// How long a request may wait at most.
 const REQUEST_MAX_MS: u64 = 60_000;
-
-/// Registers the events. A service with sockets adds this to its routes.
-pub fn routes(cfg: &mut Routes) {
-    cfg.route("whisk")
-        .own()
-        .on("subscribe", subscribe)
-        .on("unsubscribe", unsubscribe)
-        .on("publish", publish)
-        .on("request", request)
-        .on("reply", reply);
-}
-
-/// `whisk.subscribe`
-#[derive(Debug, Deserialize)]
-struct Subscribe {
-    channel: ByteString,
-    #[serde(default)]
-    query: Option<Box<serde_json::value::RawValue>>,
-}
-
-async fn subscribe(message: Whole, Payload(wish): Payload<Subscribe>) -> Result<Args, RouteError> {
-    let Whole { channels, socket, message } = message;
-    let name = ChannelName::try_from(wish.channel.clone())?;
-    let query = wish.query.map(|query| query.get().into()).unwrap_or_default();
-    let wish = Wish { query, by_server: false };
-    let position = channels.node.subscribe(&message.services, &socket, &name, wish).await?;
-    Ok(told(&Subscribed { channel: name.text(), position }))
-}
-
-/// An event about one channel.
-#[derive(Debug, Deserialize, Serialize)]
-struct About {
-    channel: ByteString,
-}
-
-async fn unsubscribe(message: Whole, Payload(about): Payload<About>) -> Result<Args, RouteError> {
-    let Whole { channels, socket, message } = message;
-    let name = ChannelName::try_from(about.channel)?;
-    channels.node.unsubscribe(&message.services, &socket, &name).await;
-    Ok(told(&About { channel: name.text() }))
-}
 
 /// `whisk.publish` and `whisk.request`
 #[derive(Debug, Deserialize)]
@@ -84,8 +45,8 @@ struct Publish {
     timeout_ms: Option<u64>,
 }
 
-async fn publish(message: Whole) -> Result<Args, RouteError> {
-    let said = Saying::read(message)?;
+pub(super) async fn publish(message: Whole) -> Result<Args, RouteError> {
+    let said = Saying::read(message).await?;
     if let Some(outcome) = said.by_server().await {
         outcome?;
         let id = said.channels.node.bus.shared.ids.next();
@@ -108,18 +69,18 @@ struct Replied<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<&'a ByteString>,
+    client: Option<&'a ClientId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a UserId>,
     data: &'a serde_json::value::RawValue,
 }
 
-async fn request(message: Whole) -> Result<Args, RouteError> {
-    let said = Saying::read(message)?;
+pub(super) async fn request(message: Whole) -> Result<Args, RouteError> {
+    let said = Saying::read(message).await?;
     let node = &said.channels.node;
     if let Some(outcome) = said.by_server().await {
         let (answer, id) = (outcome?, node.bus.shared.ids.next());
-        let sender = Sender { at: super::handle::now_ms(), ..said.sender.clone() };
+        let sender = Sender { at: clock::millis(), ..said.sender.clone() };
         return replied(&id, None, &sender, answer);
     }
     said.pass().await?;
@@ -127,7 +88,7 @@ async fn request(message: Whole) -> Result<Args, RouteError> {
     let id = publication.id.clone();
     let max = node.limits().requests_per_socket.get().unwrap_or(u64::MAX);
     let max = usize::try_from(max).unwrap_or(usize::MAX);
-    let asked = said.to.as_ref().and_then(|to| to.tid().cloned());
+    let asked = said.to.as_ref().map(|to| to.tid.clone());
     let request = Request { id: id.clone(), channel: said.name.clone(), asked };
     let Some(tid) = said.socket.address().tid() else { return Err(RouteError::internal()) };
     let waiting = node.requests.begin(tid, request, max).map_err(|requests::TooMany| {
@@ -159,7 +120,7 @@ fn replied(
 
 /// `whisk.reply`
 #[derive(Debug, Deserialize)]
-struct Reply {
+pub(super) struct Reply {
     channel: ByteString,
     /// Whom the request came from.
     to: Address,
@@ -172,14 +133,14 @@ struct Reply {
 /// The longest id of a request that is looked at, in bytes.
 const ID_MAX: usize = 64;
 
-async fn reply(message: Whole, Payload(head): Payload<Reply>) -> Result<Args, RouteError> {
-    let Whole { channels, socket, message } = message;
+pub(super) async fn reply(
+    message: Whole,
+    Payload(head): Payload<Reply>,
+) -> Result<Args, RouteError> {
     let name = ChannelName::try_from(head.channel)?;
-    let Some(tid) = socket.address().tid() else { return Err(RouteError::internal()) };
-    if channels.node.local().seat(tid, &name).is_none() {
-        return Err(not_subscribed());
-    }
-    let (Some(node), Some(to)) = (head.to.node(), head.to.tid().cloned()) else {
+    message.must_be_on(&name)?;
+    let Whole { channels, socket, message } = message;
+    let Some(Target { node, tid: to }) = Target::at(&head.to) else {
         return Err(RouteError::new(code::BAD_PAYLOAD, "`to` is no socket.").with("path", "to"));
     };
     if head.re.len() > ID_MAX {
@@ -189,7 +150,38 @@ async fn reply(message: Whole, Payload(head): Payload<Reply>) -> Result<Args, Ro
     let sender = sender(&socket);
     let reply = RequestReply { channel: name, re: head.re, to, sender, error: head.error };
     channels.node.pass_reply(node, reply, data).await?;
-    Ok(Args::from_checked_json("{}".into(), Vec::new()))
+    Ok(done())
+}
+
+/// A socket of some node.
+#[derive(Debug, Clone)]
+struct Target {
+    node: NodeAddress,
+    tid: TenantId,
+}
+
+impl Target {
+    /// The socket at an address, or of a client on the channel's roster.
+    async fn find(
+        channels: &Channels,
+        name: &ChannelName,
+        to: ByteString,
+    ) -> Result<Self, RouteError> {
+        let bad = || RouteError::new(code::BAD_PAYLOAD, "`to` is nobody.").with("path", "to");
+        if to.contains('/') {
+            return Self::at(&to.parse().map_err(|_| bad())?).ok_or_else(bad);
+        }
+        let client = ClientId::try_from(to).map_err(|_| bad())?;
+        let member = channels.at_name(name).member(&client).await;
+        let member = member.map_err(|_| RouteError::unavailable())?;
+        let here = member.filter(|member| member.state == State::Connected);
+        here.and_then(|member| Self::at(&member.coming.address))
+            .ok_or_else(|| RouteError::new(code::NOT_HERE, "This client is not on the channel."))
+    }
+
+    fn at(address: &Address) -> Option<Self> {
+        Some(Self { node: address.node()?, tid: address.tid()?.clone() })
+    }
 }
 
 /// What a client says on a channel.
@@ -198,7 +190,7 @@ struct Saying {
     socket: Socket,
     name: ChannelName,
     topic: ByteString,
-    to: Option<Address>,
+    to: Option<Target>,
     timeout_ms: Option<u64>,
     data: Args,
     sender: Sender,
@@ -207,19 +199,18 @@ struct Saying {
 
 impl Saying {
     /// Reads it; the client must be on the channel.
-    fn read(Whole { channels, socket, message }: Whole) -> Result<Self, RouteError> {
-        let (_, data) = message.args.split_first().map_err(|_| RouteError::internal())?;
-        let head: Publish = message.args.first().map_err(|fault| {
+    async fn read(whole: Whole) -> Result<Self, RouteError> {
+        let (_, data) = whole.message.args.split_first().map_err(|_| RouteError::internal())?;
+        let head: Publish = whole.message.args.first().map_err(|fault| {
             RouteError::new(code::BAD_PAYLOAD, fault.reason).with("path", fault.path)
         })?;
         let name = ChannelName::try_from(head.channel)?;
-        let tid: Option<&TenantId> = socket.address().tid();
-        if tid.is_none_or(|tid| channels.node.local().seat(tid, &name).is_none()) {
-            return Err(not_subscribed());
-        }
-        let to = head.to.map(|to| to.parse()).transpose().map_err(|_| {
-            RouteError::new(code::BAD_PAYLOAD, "`to` is no socket.").with("path", "to")
-        })?;
+        whole.must_be_on(&name)?;
+        let Whole { channels, socket, message } = whole;
+        let to = match head.to {
+            Some(to) => Some(Target::find(&channels, &name, to).await?),
+            None => None,
+        };
         let (topic, timeout_ms, sender) = (head.topic, head.timeout_ms, sender(&socket));
         Ok(Self { channels, socket, name, topic, to, timeout_ms, data, sender, message })
     }
@@ -252,47 +243,23 @@ impl Saying {
     }
 
     fn publication(&self, asks: bool) -> Publication {
-        let to = match self.to.as_ref().and_then(Address::tid) {
-            Some(tid) => Audience::Direct(self.name.clone(), tid.clone()),
+        let to = match &self.to {
+            Some(to) => Audience::Direct(self.name.clone(), to.tid.clone()),
             None => Audience::Channel(self.name.clone()),
         };
         self.channels.node.publication(to, &self.topic, Some(self.sender.clone()), asks)
     }
 
     /// Sends it: to one socket, or to all under an offset.
-    async fn send(&self, publication: Publication) -> Result<Option<super::Position>, RouteError> {
+    async fn send(&self, publication: Publication) -> Result<Option<Position>, RouteError> {
         let node = &self.channels.node;
-        if let Some(to) = self.to.as_ref().and_then(Address::node) {
+        if let Some(to) = &self.to {
             let word = Word::Publication(publication);
-            node.say(Subject::Node(to), word, self.data.clone()).await?;
+            node.say(Subject::Node(to.node.clone()), word, self.data.clone()).await?;
             return Ok(None);
         }
         let key = node.key(&self.name);
         let stored = node.publish_as(&key, publication, self.data.clone()).await?;
         Ok(Some(stored.position))
-    }
-}
-
-fn not_subscribed() -> RouteError {
-    RouteError::new(code::NOT_SUBSCRIBED, "Subscribe to this channel first.")
-}
-
-fn told<T: Serialize>(value: &T) -> Args {
-    // What these types hold can always be written.
-    Args::one(value).unwrap_or_default()
-}
-
-/// All that an event came with.
-struct Whole {
-    channels: Channels,
-    socket: Socket,
-    message: Message,
-}
-
-impl crate::handler::FromMessage for Whole {
-    async fn from_message(message: &Message) -> Result<Self, RouteError> {
-        let channels = message.services.channels.clone();
-        let socket = Socket::from_message(message).await?;
-        Ok(Self { channels, socket, message: message.clone() })
     }
 }

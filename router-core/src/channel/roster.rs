@@ -1,0 +1,201 @@
+//! Channels with presence: who is on them, as this node keeps it and its sockets hear of it.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Channel, ChannelName, Channels, frame::Word, message, node::ChannelNode, rules::Rules,
+};
+use crate::{
+    args::Args,
+    backend::BackendError,
+    clock,
+    presence::{
+        ClientId, Coming, Counts, EnterError, Member, Millis, Page, PresenceEvent, Profile,
+    },
+    socket::{DisconnectReason, Recipients, Socket},
+};
+
+/// How long the answers to the pings of a knock are waited for.
+const KNOCK: Duration = Duration::from_secs(1);
+
+/// How many sightings one frame holds.
+const SEEN: usize = 500;
+
+/// How a socket went off a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// It left, or was sent away: its client is removed at once.
+    Left,
+    /// It was lost; when it was heard last.
+    Lost(Millis),
+}
+
+impl Gone {
+    /// How a socket goes that was heard last at `last_seen`.
+    pub(super) fn of(reason: &DisconnectReason, last_seen: Millis) -> Self {
+        match reason {
+            DisconnectReason::Client
+            | DisconnectReason::Server
+            | DisconnectReason::Booted(_)
+            | DisconnectReason::SessionEnded(_) => Self::Left,
+            _ => Self::Lost(last_seen),
+        }
+    }
+}
+
+impl ChannelNode {
+    /// Puts a socket's client on the channel's roster, and has its connection watched.
+    pub(super) async fn appear(
+        &self,
+        socket: &Socket,
+        name: &ChannelName,
+        rules: &Rules,
+        profile: Profile,
+    ) -> Result<(), EnterError> {
+        let (Some(settings), Some(presence)) = (&rules.presence, &self.presence) else {
+            return Ok(());
+        };
+        let coming = Coming {
+            client: socket.client_id(),
+            user: socket.user_id().cloned(),
+            address: socket.address().clone(),
+            profile,
+        };
+        match presence.enter(&self.key(name), settings, coming).await {
+            // The client is there, by a newer socket.
+            Ok(()) | Err(EnterError::Replaced) => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(tid) = socket.address().tid() {
+            self.hub.watch(tid, name, Some(settings)).await;
+        }
+        Ok(())
+    }
+
+    /// A socket that was on the roster is off the channel.
+    pub(super) async fn disappear(&self, socket: &Socket, name: &ChannelName, gone: Gone) {
+        let Some(presence) = &self.presence else { return };
+        let (key, client) = (self.key(name), socket.client_id());
+        match gone {
+            Gone::Left => presence.left(&key, &client, socket.address()),
+            Gone::Lost(last_seen) => presence.lost(&key, &client, socket.address(), last_seen),
+        }
+        if let Some(tid) = socket.address().tid() {
+            self.hub.watch(tid, name, None).await;
+        }
+    }
+
+    /// The roster changed: its channel's sockets hear of it.
+    pub(crate) fn roster_changed(&self, name: &ChannelName, event: &PresenceEvent) {
+        self.metrics().presence_heard.inc();
+        let to = Recipients::Channel { name: name.clone(), except: None };
+        self.relay(to, message::PRESENCE, &message::change(name, event));
+    }
+
+    /// Has the nodes ping the channel's sockets, and tell who answers.
+    pub(super) async fn knock(&self, name: &ChannelName) -> Result<(), super::PublishError> {
+        let word = Word::Knock(name.clone());
+        self.say(self.key(name).subject(), word, Args::EMPTY).await.map(drop)
+    }
+
+    /// Somebody knocked: this node's part of the answer. A knock during one counts for both.
+    pub(super) async fn answer_knock(self: Arc<Self>, name: ChannelName) {
+        if !self.local().begin_knock(&name) {
+            return;
+        }
+        let since = clock::millis();
+        self.hub.sightings(&name, true).await;
+        tokio::time::sleep(KNOCK).await;
+        let mut seen = self.hub.sightings(&name, false).await;
+        // Times are whole milliseconds, of two clocks.
+        seen.retain(|(_, heard)| heard + 2 >= since);
+        self.local().end_knock(&name);
+        for seen in seen.chunks(SEEN) {
+            let word = Word::Seen(name.clone(), seen.to_vec());
+            if let Err(error) = self.say(self.key(&name).subject(), word, Args::EMPTY).await {
+                tracing::debug!(%error, "an answer to a knock did not leave");
+            }
+        }
+    }
+
+    pub(super) fn seen(&self, name: &ChannelName, seen: &[(ClientId, Millis)]) {
+        let to = Recipients::Channel { name: name.clone(), except: None };
+        self.relay(to, message::PRESENCE, &message::seen(name, seen));
+    }
+
+    /// Changes what a socket's client says of itself.
+    pub(super) async fn update(
+        &self,
+        socket: &Socket,
+        name: &ChannelName,
+        change: impl FnOnce(&mut Profile),
+    ) -> Result<(), EnterError> {
+        let presence = self.presence.as_ref().ok_or(EnterError::NotThere)?;
+        let (key, client) = (self.key(name), socket.client_id());
+        presence.update(&key, &client, socket.address(), change).await
+    }
+}
+
+impl Channels {
+    /// A socket on the channel's roster was not heard since `last_seen`, for as long as the channel
+    /// lets it; or, without a time, is heard again. Called by the service.
+    pub fn sighted(&self, socket: &Socket, name: &ChannelName, silent_since: Option<Millis>) {
+        let Some(presence) = &self.node.presence else { return };
+        let (key, client) = (self.node.key(name), socket.client_id());
+        match silent_since {
+            Some(last_seen) => presence.silent(&key, &client, socket.address(), last_seen),
+            None => presence.heard(&key, &client, socket.address()),
+        }
+    }
+
+    /// Lets nobody come on a roster any more, and hands over what this node keeps. Called by the
+    /// service before its node stops.
+    pub async fn stop(&self) {
+        if let Some(presence) = &self.node.presence {
+            presence.stop().await;
+        }
+    }
+}
+
+/// The roster of a channel with presence, in every process.
+impl Channel {
+    /// At most `limit` of those who are on the channel's roster, in the order of their ids; on after
+    /// a client. [`Page::next`] says after whom to read on.
+    ///
+    /// # Errors
+    /// When the store did not answer.
+    pub async fn members(
+        &self,
+        after: Option<&ClientId>,
+        limit: usize,
+    ) -> Result<Page, BackendError> {
+        let limit = limit.clamp(1, crate::presence::PAGE_MAX);
+        self.node().rosters.page(&self.node().key(self.name()), after, limit).await
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// When the store did not answer.
+    pub async fn member(&self, client: &ClientId) -> Result<Option<Member>, BackendError> {
+        self.node().rosters.member(&self.node().key(self.name()), client).await
+    }
+
+    /// How many they are; costs the same however many that is.
+    ///
+    /// # Errors
+    /// When the store did not answer.
+    pub async fn counts(&self) -> Result<Counts, BackendError> {
+        self.node().rosters.counts(&self.node().key(self.name())).await
+    }
+}
+
+/// A page as clients get it: at most this many members, so that the longest profiles and ids too fit
+/// into a message of the default `max_payload`.
+pub(super) const PAGE: usize = 64;
+
+/// The first page of a roster, in a subscription's answer.
+pub(super) async fn first_page(node: &ChannelNode, name: &ChannelName) -> Option<Page> {
+    // A client that gets none asks for it.
+    node.rosters.page(&node.key(name), None, PAGE).await.ok()
+}

@@ -97,10 +97,18 @@ async fn a_session_that_nobody_polls_is_gone_when_its_heartbeat_is_over() {
     let (interval, timeout) = (Duration::from_millis(300), Duration::from_millis(200));
     let configure = |builder: Builder| open(builder).ping_interval(interval).ping_timeout(timeout);
     let server = cluster.serve_with(1, limits, configure).await;
-    let mut poller = Poller::open(server.addr()).await;
-    // To the millisecond, though timers are only looked at now and then.
-    tokio::time::sleep(interval + timeout).await;
-    poller.poll().await.refused(400, 1);
+    // To the millisecond, though timers are only looked at now and then. Where the machine itself
+    // came late, the session is given its whole time from then on, and another is tried.
+    let mut answer = None;
+    for _ in 0..5 {
+        let mut poller = Poller::open(server.addr()).await;
+        tokio::time::sleep(interval + timeout).await;
+        let polled = answer.insert(poller.poll().await);
+        if polled.status != 200 {
+            break;
+        }
+    }
+    answer.unwrap().refused(400, 1);
     eventually("it is forgotten", async || server.metrics.connections.get() == 0).await;
 }
 

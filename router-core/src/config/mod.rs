@@ -32,8 +32,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use list::List;
 pub use secret::Secret;
 pub use sections::{
-    BusSection, KeysError, KeysSection, ListenSection, LogFormat, LogSection, NodeSection,
-    SocketsSection, WebSection,
+    BusSection, ChannelsSection, KeysError, KeysSection, ListenSection, LogFormat, LogSection,
+    NodeSection, SocketsSection, WebSection,
 };
 
 /// The prefix of environment variables.
@@ -146,18 +146,22 @@ pub fn print<T: Serialize>(config: &T) -> Result<String, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::{io::Write, time::Duration};
 
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::limits::{Limit, Limits};
+    use crate::{
+        channel::Access,
+        limits::{Limit, Limits},
+    };
 
     #[derive(Debug, Default, Serialize, Deserialize)]
     #[serde(default, deny_unknown_fields)]
     struct Config {
         node: NodeSection,
         bus: BusSection,
+        channels: ChannelsSection,
         keys: KeysSection,
         limits: Limits,
         origins: List,
@@ -202,6 +206,18 @@ mod tests {
             panic!("refused")
         };
         assert_eq!(path, "limits.max_payload");
+    }
+
+    #[test]
+    fn channels_are_closed_unless_it_is_said_and_their_times_make_sense() {
+        assert_eq!(read("").unwrap().channels.access, Access::Closed);
+        let said = "[channels]\naccess = \"open\"\npresence.disconnect_threshold = \"4s\"";
+        let channels = read(said).unwrap().channels;
+        assert_eq!(channels.access, Access::Open);
+        assert_eq!(channels.presence.disconnect_threshold(), Duration::from_secs(4));
+        let said = "[channels.presence]\nping_interval = \"20s\"";
+        let Err(ConfigError::Key { path, .. }) = read(said) else { panic!("refused") };
+        assert_eq!(path, "channels.presence");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{List, Secret};
 use crate::{
     address::NodeId,
+    channel::Access,
     keys::{Key, KeyError, KeyRing},
+    presence,
 };
 
 /// `[node]`: which node this process is.
@@ -129,6 +131,17 @@ impl Default for SocketsSection {
             drain_window: Duration::from_secs(30),
         }
     }
+}
+
+/// `[channels]`: what holds for channels of which the program says nothing itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChannelsSection {
+    /// Who may subscribe: `closed`, nobody, or `open`, everybody who has a socket. Channels whose
+    /// names begin with `private` stay closed. Closed.
+    pub access: Access,
+    /// The times of rosters, for a program that takes them from here.
+    pub presence: presence::Settings,
 }
 
 /// `[keys]`: what signs tokens, resume credentials and cookies, each written `id:secret`.

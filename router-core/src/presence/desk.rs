@@ -169,11 +169,15 @@ impl Desk {
         answer
     }
 
-    /// Makes sure that the store knows that this node is about to hold somebody on a channel, until
-    /// [`unpin`](Self::unpin). `false`: it could not be told.
-    pub(crate) async fn pin(&self, channel: &ChannelKey) -> bool {
+    /// Makes sure that the store knows that this life of the node is about to hold somebody on a
+    /// channel, until [`unpin`](Self::unpin). `false`: it could not be told, or this life is over.
+    pub(crate) async fn pin(&self, owner: &Lease, channel: &ChannelKey) -> bool {
         let noted = {
             let mut state = self.lock();
+            // A note of another life would not lead to what this one adopts.
+            if state.keeper.owner() != Some(owner) {
+                return false;
+            }
             let (tell, noted) = oneshot::channel();
             state.pinning.entry(channel.clone()).or_default().push(tell);
             state.keeper.pin(channel);
@@ -182,7 +186,11 @@ impl Desk {
             }
             noted
         };
-        noted.await.unwrap_or(false)
+        let is_noted = noted.await.unwrap_or(false);
+        if !is_noted {
+            self.unpin(channel);
+        }
+        is_noted
     }
 
     pub(crate) fn unpin(&self, channel: &ChannelKey) {

@@ -157,8 +157,7 @@ async fn reap(desk: &Desk, dead: &Lease, me: &Lease) -> Result<(), PresenceError
 /// Takes all that a dead life held on a channel, and its note.
 async fn adopt(desk: &Desk, dead: &Lease, me: &Lease, note: &Noted) -> Result<(), PresenceError> {
     let channel = &note.channel;
-    if !desk.pin(channel).await {
-        desk.unpin(channel);
+    if !desk.pin(me, channel).await {
         return Err(BackendError::new(BackendErrorKind::NotApplied).into());
     }
     let adopted = adopt_all(desk, dead, me, channel).await;

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    desk::Clock,
+    desk::{Clock, Desk},
     sim::line::{Core, Line},
     *,
 };
 use crate::{
-    address::{Address, ns},
-    backend::{Backend, bus::BusLink, conformance::Heard, memory::MemoryHub},
+    address::{Address, Incarnation, ns},
+    backend::{Backend, bus::BusLink, conformance::Heard, memory::MemoryHub, registry::Lease},
     channel::ChannelKey,
     node::{Node, NodeSpec},
     session::Site,
@@ -194,6 +194,23 @@ async fn a_process_without_members_finds_the_dead_too() {
     let _next = system.host(1).await;
     sleep(90 * SECOND).await;
     assert_eq!((system.count(Kind::Disconnected), system.count(Kind::Removed)), (20, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_that_is_over_adopts_nobody_under_the_notes_of_the_next() {
+    let core = Arc::new(Core::plain());
+    let line = Arc::new(Line { core, node: 0, store: MemoryHub::new().backend() });
+    let desk = Desk::new(line.clone(), line, Arc::default(), Clock::new(|| 1));
+    let life = |number| Lease { node: ns("ws").node(0), incarnation: Incarnation(number) };
+    desk.tick(Some(&life(1)));
+    desk.tick(Some(&life(2)));
+    assert!(!desk.pin(&life(1), &channel()).await);
+    let (now, channel) = (life(2), channel());
+    let (pinned, ()) = tokio::join!(desk.pin(&now, &channel), async {
+        let note = desk.next_call().expect("a note");
+        desk.perform(note).await;
+    });
+    assert!(pinned);
 }
 
 #[tokio::test(start_paused = true)]

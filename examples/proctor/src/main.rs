@@ -20,8 +20,8 @@ async fn main() -> ExitCode {
         ws_ports: 8901..=8903,
         invitation: |page| {
             format!(
-                "Open {page}/?role=proctor to watch over an exam, and {page}/?role=student in other \
-                 browsers or private windows to sit it."
+                "As the proctor, open {page}/?role=proctor\n\
+                 As a student, open  {page}/?role=student in another browser or a private window"
             )
         },
         pages: pages::pages,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { Visitor, ready, startFour } from '../lib/hello.mjs';
+import { Visitor, ready, startProcesses } from '../lib/example.mjs';
 import { bin, start } from '../lib/process.mjs';
 import { until, within } from '../lib/until.mjs';
 
@@ -11,7 +11,7 @@ let system;
 before(async () => {
   // A hundred sockets at once from one address are this file's own doing.
   const env = { WHISK_SESSION__TOKEN_TTL: '3s', WHISK_LIMITS__UNCONFIRMED_PER_ADDRESS: 'off' };
-  system = await startFour({ env });
+  system = await startProcesses('hello-world', { env });
 });
 after(() => system?.stop());
 

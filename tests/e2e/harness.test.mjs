@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
+import { WebSocketServer } from 'ws';
 import { openBrowser, screenshot } from '../lib/browser.mjs';
 import { freePort, freePorts, isFree } from '../lib/ports.mjs';
 import { start } from '../lib/process.mjs';
 import { startCluster, startRedis } from '../lib/redis.mjs';
-import { until } from '../lib/until.mjs';
+import { DEADLINE_MS, until, within } from '../lib/until.mjs';
 
 /** A Node program of one line. */
 const script = (text) => start(process.execPath, ['-e', text], { name: 'script' });
@@ -117,4 +118,39 @@ test('chromium renders a local page, and a screenshot of it is kept', async (t) 
   assert.deepEqual(page.problems, []);
   const image = await readFile(await screenshot(page, 'harness'));
   assert.equal(image.subarray(1, 4).toString(), 'PNG');
+});
+
+test('a browser that is killed says no goodbye, and a frozen one says nothing', async (t) => {
+  const server = createServer((_, answer) => {
+    answer.setHeader('content-type', 'text/html');
+    answer.end('<script type="module">new WebSocket(`ws://${location.host}`)</script>');
+  });
+  const sockets = new WebSocketServer({ server });
+  const port = await freePort();
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const closes = [];
+  sockets.on('connection', (socket) => socket.on('close', (code) => closes.push(code)));
+  const connected = async () => {
+    const browser = await openBrowser();
+    t.after(() => browser.close());
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${port}/`);
+    await until('its socket is open', () => sockets.clients.size > 0);
+    return { browser, page };
+  };
+  const { browser, page } = await connected();
+  browser.freeze();
+  const [socket] = sockets.clients;
+  const answered = new Promise((resolve) => socket.once('pong', () => resolve('pong')));
+  socket.ping();
+  await assert.rejects(within(500, 'a pong', answered), /a pong/);
+  browser.thaw();
+  assert.equal(await within(DEADLINE_MS, 'a pong', answered), 'pong');
+  await page.close();
+  await until('a page that is closed says so', () => closes.length === 1);
+  const { browser: other } = await connected();
+  other.kill();
+  await until('its socket is gone', () => closes.length === 2);
+  assert.deepEqual(closes, [1001, 1006]);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { openBrowser, screenshot } from '../lib/browser.mjs';
-import { startAlone, startFour } from '../lib/hello.mjs';
+import { startAlone, startProcesses } from '../lib/example.mjs';
 import { until } from '../lib/until.mjs';
 
 let browser;
@@ -47,7 +47,7 @@ async function pagesOnTwoNodes(url) {
 describe('in one process', () => {
   let system;
   before(async () => {
-    system = await startAlone();
+    system = await startAlone('hello-world');
   });
   after(() => system?.stop());
 
@@ -97,7 +97,7 @@ describe('in one process', () => {
 describe('in four processes', () => {
   let system;
   before(async () => {
-    system = await startFour();
+    system = await startProcesses('hello-world');
   });
   after(() => system?.stop());
 

@@ -24,14 +24,17 @@ export const ARTIFACTS = join(ROOT, 'tests', 'artifacts');
 
 /** Starts a browser with an empty profile of its own, removed when it closes. */
 export async function openBrowser() {
-  return new Browser(await chromium.launch({ executablePath: CHROMIUM, args: FLAGS }));
+  const server = await chromium.launchServer({ executablePath: CHROMIUM, args: FLAGS });
+  return new Browser(server, await chromium.connect(server.wsEndpoint()));
 }
 
 /** One running Chromium. */
 export class Browser {
+  #server;
   #browser;
 
-  constructor(browser) {
+  constructor(server, browser) {
+    this.#server = server;
     this.#browser = browser;
   }
 
@@ -56,9 +59,32 @@ export class Browser {
     return page;
   }
 
+  /**
+   * SIGKILL to all of its processes at once, as the end of a machine. Were it the first process alone,
+   * the one that holds the sockets would close them in good order.
+   */
+  kill() {
+    this.#signal('SIGKILL');
+  }
+
+  /** SIGSTOP: nothing moves, its sockets stay. */
+  freeze() {
+    this.#signal('SIGSTOP');
+  }
+
+  /** SIGCONT: the end of a freeze. */
+  thaw() {
+    this.#signal('SIGCONT');
+  }
+
+  #signal(name) {
+    // Its processes are a group of their own.
+    process.kill(-this.#server.process().pid, name);
+  }
+
   /** Closes all pages and the browser. */
   async close() {
-    await this.#browser.close();
+    await this.#server.close();
   }
 }
 

@@ -1,12 +1,8 @@
 //! Puts the service together and runs it until the process is told to stop.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use futures_util::future::try_join;
 use router_core::{
     backend::{Backend, memory::MemoryHub},
@@ -16,14 +12,13 @@ use router_core::{
     ns,
     session::{Confirmer, SessionSettings, Sessions, Site},
 };
-use tokio::sync::watch;
+use stage::{Stop, listen, say};
 use ws_service::{Auth, Builder, Origins, Parser, WsService};
 
 use crate::{
     cli::Cli,
     events,
     host::{self, Prepared},
-    say,
 };
 
 /// Sockets are sent away at once: nobody who runs a suite wants to wait for its server.
@@ -50,18 +45,16 @@ pub(crate) async fn run(cli: &Cli) -> Result<()> {
     let service = host::prepare(cli, service, listen(cli.listen())?)?;
     let engine = engine(cli).await?;
     say(&format!("Socket.IO at http://{}/socket.io/", service.address));
-    let (tell, stop) = watch::channel(false);
-    actix_web::rt::spawn(async move {
-        stop_signal().await;
-        tell.send_replace(true);
-    });
+    let stop = Stop::default();
+    let (sockets, sessions) = (stop.told(), stop.told());
+    stop.at_signal();
     let engine = async {
         match engine {
-            Some(engine) => engine.run(stopped(stop.clone())).await,
+            Some(engine) => engine.run(sessions).await,
             None => Ok(()),
         }
     };
-    try_join(service.run(stopped(stop.clone())), engine).await?;
+    try_join(service.run(sockets), engine).await?;
     Ok(())
 }
 
@@ -103,20 +96,4 @@ fn builder(cli: &Cli, node: Node, backend: &Backend) -> Result<Builder> {
         .ping_interval(cli.ping_interval())
         .ping_timeout(cli.ping_timeout())
         .drain_window(DRAIN))
-}
-
-fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .with_context(|| format!("{address} cannot be listened on; is the port taken?"))
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // The sender is dropped with the process.
-    let _told = stop.wait_for(|stop| *stop).await;
-}
-
-async fn stop_signal() {
-    if let Err(error) = launch::stop_signal().await {
-        tracing::error!(%error, "signals cannot be heard; stopping");
-    }
 }

@@ -28,6 +28,8 @@ use registry::Registry;
 use secrets::SharedSecrets;
 use tokens::TokenStore;
 
+use crate::error::RouteError;
+
 /// A future that may be sent to another thread.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -104,5 +106,28 @@ impl fmt::Display for BackendError {
 impl std::error::Error for BackendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// A handler may pass it on: its client may try again.
+impl From<BackendError> for RouteError {
+    fn from(error: BackendError) -> Self {
+        tracing::debug!(%error, "a handler's call of the store failed");
+        Self::unavailable()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::code;
+
+    #[test]
+    fn whatever_failed_in_the_store_a_client_is_told_to_try_again() {
+        for kind in [BackendErrorKind::NotApplied, BackendErrorKind::OutcomeUnknown] {
+            let error = RouteError::from(BackendError::because(kind, "the address of the store"));
+            assert_eq!(error.code(), code::UNAVAILABLE);
+            assert!(!error.to_string().contains("address"));
+        }
     }
 }

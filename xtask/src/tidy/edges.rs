@@ -60,12 +60,27 @@ const RULES: &[Rule] = &[
         optional: &[],
         never: &["actix*", "redis"],
     },
+    // What the examples' programs share; nothing that ships stands on it.
+    Rule { name: "stage", ours: SHIPPED, optional: &[], never: &["redis"] },
     Rule { name: "bench", ours: SHIPPED, optional: &[], never: &[] },
     Rule { name: "xtask", ours: &[], optional: &[], never: &[] },
 ];
 
-/// An example uses the crates that ship, and no other example.
-const EXAMPLE: Rule = Rule { name: "examples/*", ours: SHIPPED, optional: &[], never: &["redis"] };
+/// What ships, and what the examples share.
+const FOR_EXAMPLES: &[&str] = &[
+    "router-core",
+    "router-redis",
+    "wire",
+    "web-service",
+    "ws-service",
+    "worker",
+    "launch",
+    "stage",
+];
+
+/// An example uses the crates that ship and the examples' stage, and no other example.
+const EXAMPLE: Rule =
+    Rule { name: "examples/*", ours: FOR_EXAMPLES, optional: &[], never: &["redis"] };
 
 /// Reads the packages from `cargo metadata`.
 pub(crate) fn packages(metadata: &Value) -> Result<Vec<Package>> {
@@ -194,6 +209,15 @@ mod tests {
             package("example-a", &[("ws-service", true, false), ("actix-web", false, false)]);
         let bad = package("example-b", &[("example-a", true, false), ("xtask", true, false)]);
         assert_eq!(check(&[good, bad]).len(), 2);
+    }
+
+    #[test]
+    fn examples_share_a_stage_and_nothing_else_stands_on_it() {
+        let on_stage = |name: &str| package(name, &[("stage", true, false)]);
+        assert!(check(&[on_stage("example-a")]).is_empty());
+        assert_eq!(check(&[on_stage("bench"), on_stage("ws-service")]).len(), 2);
+        let upside_down = package("stage", &[("example-a", true, false)]);
+        assert_eq!(check(&[upside_down]).len(), 1);
     }
 
     #[test]

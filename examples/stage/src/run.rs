@@ -1,11 +1,8 @@
 //! Puts the services together: all in one process, or one of them.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use futures_util::future::{LocalBoxFuture, try_join_all};
 use router_core::{
     backend::Backend,
@@ -15,54 +12,51 @@ use router_core::{
     ns,
     session::{Confirmer, Sessions, Site},
 };
-use tokio::sync::watch;
 use web_service::WebService;
 use ws_service::{Origins, TrustedProxy, WsService};
 
 use crate::{
-    cli::{Command, Config},
-    page::{self, Nodes},
-    say, world,
+    Example, Nodes, Stop,
+    cli::Command,
+    config::{Config, Settings},
+    listen, say,
 };
 
 /// What the services of a process share.
-struct System {
-    config: Config,
+struct System<T> {
+    example: Example<T>,
+    config: Config<T>,
     backend: Backend,
     keys: Arc<KeyRing>,
     metrics: Arc<Metrics>,
-    /// Becomes true when the process is told to stop.
-    stop: watch::Receiver<bool>,
+    stop: Stop,
 }
 
 /// A service that runs until the stop.
 type Running = LocalBoxFuture<'static, Result<()>>;
 
 /// Runs what the command line asks for, until SIGTERM or Ctrl-C.
-pub(crate) async fn run(command: Option<&Command>, config: Config) -> Result<()> {
+pub(crate) async fn run<T: Settings>(
+    example: Example<T>,
+    command: Option<&Command>,
+    config: Config<T>,
+) -> Result<()> {
     let backend = launch::open(&config.bus, &config.limits)?;
-    let host = config.listen.host;
-    let keys =
-        launch::configured_or_shared(&config.keys, "hello-world", host, &*backend.secrets).await?;
-    let (tell, stop) = watch::channel(false);
+    let (name, host) = (example.name, config.listen.host);
+    let keys = launch::configured_or_shared(&config.keys, name, host, &*backend.secrets).await?;
     let (keys, metrics) = (Arc::new(keys), Arc::default());
-    let system = System { config, backend, keys, metrics, stop };
+    let system = System { example, config, backend, keys, metrics, stop: Stop::default() };
     let services = match command {
         None => system.all().await?,
         Some(Command::Web(_)) => vec![system.web().await?],
         Some(Command::Ws(_)) => vec![system.ws_alone().await?],
     };
-    actix_web::rt::spawn(async move {
-        if let Err(error) = launch::stop_signal().await {
-            tracing::error!(%error, "signals cannot be heard; stopping");
-        }
-        tell.send_replace(true);
-    });
+    system.stop.at_signal();
     try_join_all(services).await?;
     Ok(())
 }
 
-impl System {
+impl<T: Settings> System<T> {
     async fn all(&self) -> Result<Vec<Running>> {
         let mut services = vec![];
         for (nid, address) in (0..).zip(self.config.ws.iter()) {
@@ -77,26 +71,27 @@ impl System {
         self.ws(self.config.node.nid.0, &address).await
     }
 
-    /// The page and its sessions.
+    /// The pages and their sessions.
     async fn web(&self) -> Result<Running> {
         let node = Node::start(self.spec("web", 0), self.backend.clone()).await?;
         let (host, port) = (self.config.listen.host, self.config.listen.port);
-        let listener = listen(&format!("{host}:{port}"))?;
+        let listener = listen(format!("{host}:{port}"))?;
         // Where TLS is configured for this process, its own nodes speak it too.
         let scheme = if self.config.listen.tls_key.is_some() { "wss" } else { "ws" };
         let nodes = self.config.ws.iter().map(|address| socket_url(address, scheme)).collect();
         let web = WebService::builder(node, self.sessions(), Arc::clone(&self.keys))
-            .configure(page::pages)
+            .configure(self.example.pages)
             .data(Nodes(nodes))
-            .cookie_name("hello-world")
+            .data(self.config.example.clone())
+            .cookie_name(self.example.name)
             .secure(self.config.web.secure);
         // Without a list, the service's own origins are those whose host the request names.
         let web = match self.config.web.origins.is_empty() {
             true => web.build()?,
             false => web.origins(self.config.web.origins.iter()).build()?,
         };
-        say(&format!("Open http://{host}:{port} in two browsers, and say something in one."));
-        let stop = self.stopped();
+        say(&(self.example.invitation)(&format!("http://{host}:{port}")));
+        let stop = self.stop.told();
         Ok(Box::pin(async move { Ok(web.run(listener, stop).await?) }))
     }
 
@@ -116,22 +111,24 @@ impl System {
         let proxies = proxies.collect::<Result<Vec<_>, _>>().context("sockets.trusted_proxies")?;
         let tls = launch::tls(&self.config.listen)?;
         let scheme = if tls.is_some() { "wss" } else { "ws" };
+        let (routes, settings) = (self.example.routes, self.config.example.clone());
         let ws = WsService::builder(node, confirmer)
-            .routes(world::routes)
-            .observers(world::observers)
+            .data(settings.clone())
+            .routes(move |cfg| routes(cfg, &settings))
+            .observers(self.example.observers)
             .origins(origins)
             .trusted_proxies(proxies)
             .ping_interval(sockets.ping_interval)
             .ping_timeout(sockets.ping_timeout)
             .drain_window(sockets.drain_window)
-            .listen(listen(address)?);
+            .listen(listen(bare(address))?);
         let ws = match tls {
             Some(tls) => ws.tls(tls).build()?,
             // Then a proxy may send a client's requests to any node.
             None => ws.peers(Arc::clone(&self.keys)).build()?,
         };
         say(&format!("ws/{nid} holds sockets at {scheme}://{}", ws.handle().local_addr()));
-        let stop = self.stopped();
+        let stop = self.stop.told();
         Ok(Box::pin(async move { Ok(ws.run(stop).await?) }))
     }
 
@@ -150,14 +147,6 @@ impl System {
         spec.metrics = Arc::clone(&self.metrics);
         spec
     }
-
-    fn stopped(&self) -> impl Future<Output = ()> + 'static {
-        let mut stop = self.stop.clone();
-        async move {
-            // The sender is dropped with the process.
-            let _told = stop.wait_for(|stop| *stop).await;
-        }
-    }
 }
 
 /// A node as a browser dials it; an address may bring its own scheme.
@@ -168,13 +157,12 @@ fn socket_url(address: &str, scheme: &str) -> String {
 /// Where other nodes of this machine reach one that listens here. One that listens everywhere is
 /// told where that is, by `node.advertise`.
 fn reachable(address: &str) -> Option<String> {
-    let address = address.rsplit("://").next().unwrap_or(address);
+    let address = bare(address);
     let everywhere = address.parse().is_ok_and(|at: SocketAddr| at.ip().is_unspecified());
     (!everywhere).then(|| address.into())
 }
 
-fn listen(address: &str) -> Result<TcpListener> {
-    let address = address.rsplit("://").next().unwrap_or(address);
-    TcpListener::bind(address)
-        .with_context(|| format!("{address} cannot be listened on; is the port taken?"))
+/// An address without its scheme.
+fn bare(address: &str) -> &str {
+    address.rsplit("://").next().unwrap_or(address)
 }

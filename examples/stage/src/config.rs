@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use router_core::{
     config::{
-        BusSection, KeysSection, List, ListenSection, LogSection, NodeSection, SocketsSection,
-        WebSection,
+        BusSection, ChannelsSection, KeysSection, List, ListenSection, LogSection, NodeSection,
+        SocketsSection, WebSection,
     },
     limits::Limits,
     session::SessionSettings,
@@ -41,6 +41,8 @@ pub(crate) struct Config<T> {
     pub(crate) web: WebSection,
     /// `[sockets]`
     pub(crate) sockets: SocketsSection,
+    /// `[channels]`
+    pub(crate) channels: ChannelsSection,
     /// `[node]`
     pub(crate) node: NodeSection,
     /// `[bus]`
@@ -71,6 +73,7 @@ impl<T: Settings> Default for Config<T> {
             ws: List::default(),
             web: WebSection::default(),
             sockets: SocketsSection::default(),
+            channels: ChannelsSection::default(),
             node: NodeSection::default(),
             bus: BusSection::default(),
             listen: ListenSection::default(),

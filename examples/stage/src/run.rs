@@ -118,6 +118,7 @@ impl<T: Settings> System<T> {
             .observers(self.example.observers)
             .origins(origins)
             .trusted_proxies(proxies)
+            .channels(self.config.channels.access)
             .ping_interval(sockets.ping_interval)
             .ping_timeout(sockets.ping_timeout)
             .drain_window(sockets.drain_window)

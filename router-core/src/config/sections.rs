@@ -10,7 +10,6 @@ use crate::{
     address::NodeId,
     channel::Access,
     keys::{Key, KeyError, KeyRing},
-    presence,
 };
 
 /// `[node]`: which node this process is.
@@ -140,8 +139,6 @@ pub struct ChannelsSection {
     /// Who may subscribe: `closed`, nobody, or `open`, everybody who has a socket. Channels whose
     /// names begin with `private` stay closed. Closed.
     pub access: Access,
-    /// The times of rosters, for a program that takes them from here.
-    pub presence: presence::Settings,
 }
 
 /// `[keys]`: what signs tokens, resume credentials and cookies, each written `id:secret`.

@@ -350,7 +350,10 @@ export interface SubscribeOptions<Meta = any> {
   timeoutMs?: number;
 }
 
-/** How far a channel is. Offsets of two epochs say nothing about each other. */
+/**
+ * How far a channel is. Offsets of two epochs say nothing about each other; the epoch is "" while
+ * nothing was ever said there.
+ */
 export interface Position {
   readonly epoch: string;
   readonly offset: number;
@@ -360,7 +363,8 @@ export interface Position {
 export interface Message {
   readonly channel: string;
   readonly topic: string;
-  /** Absent on what was meant for this socket alone. */
+  /** Its place on the channel; absent on what was meant for this socket alone. */
+  readonly epoch?: string;
   readonly offset?: number;
   readonly id?: string;
   /** The sending socket's address; absent when a process of the server spoke. */
@@ -393,8 +397,6 @@ export type MessageHandler<F extends (...args: any[]) => any = (data: any) => an
 /** What is said on one channel. */
 export interface Feed<Topics extends EventMap = AnyEvents> {
   readonly name: string;
-  /** How far it was heard; null while nothing is known. */
-  readonly position: Position | null;
   /** Adds a handler of a topic. Any name is as good as another. */
   on<K extends keyof Topics & string>(topic: K, handler: MessageHandler<Topics[K]>): this;
   /** Like `on`, for one time. */
@@ -458,6 +460,8 @@ export interface Channel<Topics extends EventMap = AnyEvents, Meta = any> extend
   readonly status: ChannelStatus;
   /** Why it is being tried again, or why it ended. */
   readonly error: WhiskError | null;
+  /** How far it was heard; null while nothing is known. */
+  readonly position: Position | null;
   readonly presence: Presence<Meta>;
   /** Adds a handler of status changes. Returns what removes it. */
   onStatus(handler: (status: ChannelStatus, error: WhiskError | null) => unknown): () => void;

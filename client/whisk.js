@@ -1679,15 +1679,16 @@ const isString = (value) => typeof value === "string";
 /** The head of a message, without what the receiver adds to it. */
 function readMessage(head) {
   const topic = own(head, "topic");
-  const offset = optional(head, "offset", isCount);
+  const [epoch, offset] = [optional(head, "epoch", isText), optional(head, "offset", isCount)];
   const [id, from, client] = ["id", "from", "client"].map((key) => optional(head, key, isText));
   const at = optional(head, "at", isMillis);
   const ask = own(head, "ask") === true;
-  if (!isString(topic) || !offset || !id || !from || !client || !at) return null;
+  if (!isString(topic) || !epoch || !offset || !id || !from || !client || !at) return null;
   // Somebody waits for an answer, and it could not be sent anywhere.
   if (ask && (!id.field || !from.field)) return null;
   return {
     topic,
+    epoch: epoch.field,
     offset: offset.field,
     id: id.field,
     from: from.field,
@@ -1702,7 +1703,7 @@ function readMessage(head) {
 /** How far a channel is. */
 function readPosition(value) {
   const [epoch, offset] = [own(value, "epoch"), own(value, "offset")];
-  return isText(epoch) && isCount(offset) ? { epoch, offset } : null;
+  return isString(epoch) && isCount(offset) ? { epoch, offset } : null;
 }
 
 /** What a publication became. One to a single receiver has no position. */
@@ -1790,7 +1791,10 @@ function readCounts(value) {
 // How far a channel was heard, and what was heard too early.
 
 
-/** How far a channel was heard. Offsets of two epochs say nothing about each other. */
+/**
+ * How far a channel was heard. Offsets of two epochs say nothing about each other; the epoch is ""
+ * while nothing was ever said there.
+ */
 class Cursor {
   #epoch = null;
   #offset = -1;
@@ -1800,10 +1804,11 @@ class Cursor {
     return this.#epoch === null ? null : { epoch: this.#epoch, offset: this.#offset };
   }
 
-  /** Moves to a message's offset, and tells whether it is new. One without an offset always is. */
-  takes(offset) {
+  /** Moves to where a message is, and tells whether it is new. One without an offset always is. */
+  takes({ epoch = this.#epoch, offset }) {
     if (offset === undefined) return true;
-    if (offset <= this.#offset) return false;
+    if (epoch === this.#epoch && offset <= this.#offset) return false;
+    this.#epoch = epoch;
     this.#offset = offset;
     return true;
   }
@@ -1813,12 +1818,6 @@ class Cursor {
     if (epoch === this.#epoch && offset <= this.#offset) return;
     this.#epoch = epoch;
     this.#offset = offset;
-  }
-
-  /** The next connection may be in another epoch, of which nobody tells. */
-  forget() {
-    this.#epoch = null;
-    this.#offset = -1;
   }
 }
 
@@ -1882,22 +1881,15 @@ class Audience {
 class Feed {
   #name;
   #audience;
-  #cursor;
 
   /** @internal */
-  constructor(name, audience, cursor) {
+  constructor(name, audience) {
     this.#name = name;
     this.#audience = audience;
-    this.#cursor = cursor;
   }
 
   get name() {
     return this.#name;
-  }
-
-  /** How far it was heard: `{ epoch, offset }`, or `null`. */
-  get position() {
-    return this.#cursor.position;
   }
 
   /** Adds a handler of a topic. Any name is as good as another. */
@@ -2697,13 +2689,23 @@ class Subscription {
     else this.#take({ position }, size);
   }
 
-  /** The server took this socket off. While asking again, that concerns an earlier time. */
+  /**
+   * The server took this socket off. While asking again, that concerns an earlier time. Where it
+   * could not judge in this moment, it is asked again.
+   */
   removed(failure) {
     if (!this.active) return;
     const [code, message] = [own(failure, "code"), own(failure, "message")];
     const known = isText(code) ? code : "removed";
     const text = isText(message) ? message : "the server took this client off the channel";
-    this.end("removed", new WhiskError(known, text, failure))();
+    const error = new WhiskError(known, text, failure);
+    if (isRetryable(error)) {
+      this.#turn += 1;
+      this.presence.dropped();
+      this.#refused(error);
+    } else {
+      this.end("removed", error)();
+    }
   }
 
   // -- the server's answer
@@ -2784,7 +2786,7 @@ class Subscription {
   #apply(item) {
     if (this.#ended) return;
     if (item.position) this.cursor.move(item.position);
-    else if (this.cursor.takes(item.head.offset))
+    else if (this.cursor.takes(item.head))
       deliver(this.#host, this, this.#audiences, this.#name, item);
   }
 
@@ -2849,7 +2851,7 @@ class Channel extends Feed {
 
   /** @internal Use `client.subscribe`. */
   constructor(name, subscription, audience, host) {
-    super(name, audience, subscription.cursor);
+    super(name, audience);
     this.#subscription = subscription;
     this.#audience = audience;
     this.#host = host;
@@ -2868,6 +2870,11 @@ class Channel extends Feed {
   /** Why it is being tried again, or why it ended. */
   get error() {
     return (this.#audience.end ?? this.#subscription).error;
+  }
+
+  /** How far it was heard: `{ epoch, offset }`, or `null`. */
+  get position() {
+    return this.#subscription.cursor.position;
   }
 
   /** Who is on the channel. */
@@ -2989,11 +2996,10 @@ const SESSION = "_session";
 /** A channel that every confirmed socket is on, which nobody can ask for by name. */
 class Private {
   audience = new Audience();
-  cursor = new Cursor();
   feed;
 
   constructor(name) {
-    this.feed = new Feed(name, this.audience, this.cursor);
+    this.feed = new Feed(name, this.audience);
   }
 }
 
@@ -3052,7 +3058,6 @@ class Channels {
   }
 
   dropped() {
-    for (const { cursor } of this.#privates.values()) cursor.forget();
     return together([...this.#subscriptions.values()].map((one) => one.dropped()));
   }
 
@@ -3083,7 +3088,7 @@ class Channels {
         this.#message(head, data, size);
         break;
       case "whisk.position":
-        this.#moved(head, size);
+        this.#known(event, head)?.moved(head, size);
         break;
       case "whisk.unsubscribed":
         this.#known(event, head)?.removed(own(head, "error"));
@@ -3113,19 +3118,7 @@ class Channels {
     }
     const read = readMessage(head);
     if (read === null) this.#host.report(ignored("whisk.message"));
-    else if (channel.cursor.takes(read.offset))
-      deliver(this.#host, null, [channel.audience], name, { head: read, data });
-  }
-
-  #moved(head, size) {
-    const channel = this.#privates.get(own(head, "channel"));
-    if (channel === undefined) {
-      this.#known("whisk.position", head)?.moved(head, size);
-      return;
-    }
-    const position = readPosition(head);
-    if (position === null) this.#host.report(ignored("whisk.position"));
-    else channel.cursor.move(position);
+    else deliver(this.#host, null, [channel.audience], name, { head: read, data });
   }
 
   #broadcast(head, data) {

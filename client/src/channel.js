@@ -22,7 +22,7 @@ export class Channel extends Feed {
 
   /** @internal Use `client.subscribe`. */
   constructor(name, subscription, audience, host) {
-    super(name, audience, subscription.cursor);
+    super(name, audience);
     this.#subscription = subscription;
     this.#audience = audience;
     this.#host = host;
@@ -41,6 +41,11 @@ export class Channel extends Feed {
   /** Why it is being tried again, or why it ended. */
   get error() {
     return (this.#audience.end ?? this.#subscription).error;
+  }
+
+  /** How far it was heard: `{ epoch, offset }`, or `null`. */
+  get position() {
+    return this.#subscription.cursor.position;
   }
 
   /** Who is on the channel. */

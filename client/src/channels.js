@@ -2,12 +2,11 @@
 
 import { Channel } from "./channel.js";
 import { badOption, ignored, WhiskError } from "./errors.js";
-import { isChannelName, readPosition, readMessage } from "./events.js";
+import { isChannelName, readMessage } from "./events.js";
 import { Audience, deliver, Feed } from "./feed.js";
 import { stringify } from "./json.js";
 import { SUBSCRIBE_TIMEOUT_MS, TIMER_MAX_MS } from "./limits.js";
 import { Listeners } from "./listeners.js";
-import { Cursor } from "./stream.js";
 import { Subscription } from "./subscription.js";
 import { isMillis, isObject, isText, own } from "./values.js";
 
@@ -17,11 +16,10 @@ const SESSION = "_session";
 /** A channel that every confirmed socket is on, which nobody can ask for by name. */
 class Private {
   audience = new Audience();
-  cursor = new Cursor();
   feed;
 
   constructor(name) {
-    this.feed = new Feed(name, this.audience, this.cursor);
+    this.feed = new Feed(name, this.audience);
   }
 }
 
@@ -80,7 +78,6 @@ export class Channels {
   }
 
   dropped() {
-    for (const { cursor } of this.#privates.values()) cursor.forget();
     return together([...this.#subscriptions.values()].map((one) => one.dropped()));
   }
 
@@ -111,7 +108,7 @@ export class Channels {
         this.#message(head, data, size);
         break;
       case "whisk.position":
-        this.#moved(head, size);
+        this.#known(event, head)?.moved(head, size);
         break;
       case "whisk.unsubscribed":
         this.#known(event, head)?.removed(own(head, "error"));
@@ -141,19 +138,7 @@ export class Channels {
     }
     const read = readMessage(head);
     if (read === null) this.#host.report(ignored("whisk.message"));
-    else if (channel.cursor.takes(read.offset))
-      deliver(this.#host, null, [channel.audience], name, { head: read, data });
-  }
-
-  #moved(head, size) {
-    const channel = this.#privates.get(own(head, "channel"));
-    if (channel === undefined) {
-      this.#known("whisk.position", head)?.moved(head, size);
-      return;
-    }
-    const position = readPosition(head);
-    if (position === null) this.#host.report(ignored("whisk.position"));
-    else channel.cursor.move(position);
+    else deliver(this.#host, null, [channel.audience], name, { head: read, data });
   }
 
   #broadcast(head, data) {

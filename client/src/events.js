@@ -19,15 +19,16 @@ const isString = (value) => typeof value === "string";
 /** The head of a message, without what the receiver adds to it. */
 export function readMessage(head) {
   const topic = own(head, "topic");
-  const offset = optional(head, "offset", isCount);
+  const [epoch, offset] = [optional(head, "epoch", isText), optional(head, "offset", isCount)];
   const [id, from, client] = ["id", "from", "client"].map((key) => optional(head, key, isText));
   const at = optional(head, "at", isMillis);
   const ask = own(head, "ask") === true;
-  if (!isString(topic) || !offset || !id || !from || !client || !at) return null;
+  if (!isString(topic) || !epoch || !offset || !id || !from || !client || !at) return null;
   // Somebody waits for an answer, and it could not be sent anywhere.
   if (ask && (!id.field || !from.field)) return null;
   return {
     topic,
+    epoch: epoch.field,
     offset: offset.field,
     id: id.field,
     from: from.field,
@@ -42,7 +43,7 @@ export function readMessage(head) {
 /** How far a channel is. */
 export function readPosition(value) {
   const [epoch, offset] = [own(value, "epoch"), own(value, "offset")];
-  return isText(epoch) && isCount(offset) ? { epoch, offset } : null;
+  return isString(epoch) && isCount(offset) ? { epoch, offset } : null;
 }
 
 /** What a publication became. One to a single receiver has no position. */

@@ -35,22 +35,15 @@ export class Audience {
 export class Feed {
   #name;
   #audience;
-  #cursor;
 
   /** @internal */
-  constructor(name, audience, cursor) {
+  constructor(name, audience) {
     this.#name = name;
     this.#audience = audience;
-    this.#cursor = cursor;
   }
 
   get name() {
     return this.#name;
-  }
-
-  /** How far it was heard: `{ epoch, offset }`, or `null`. */
-  get position() {
-    return this.#cursor.position;
   }
 
   /** Adds a handler of a topic. Any name is as good as another. */

@@ -2,7 +2,10 @@
 
 import { EARLY_CHARS_MAX, EARLY_MAX } from "./limits.js";
 
-/** How far a channel was heard. Offsets of two epochs say nothing about each other. */
+/**
+ * How far a channel was heard. Offsets of two epochs say nothing about each other; the epoch is ""
+ * while nothing was ever said there.
+ */
 export class Cursor {
   #epoch = null;
   #offset = -1;
@@ -12,10 +15,11 @@ export class Cursor {
     return this.#epoch === null ? null : { epoch: this.#epoch, offset: this.#offset };
   }
 
-  /** Moves to a message's offset, and tells whether it is new. One without an offset always is. */
-  takes(offset) {
+  /** Moves to where a message is, and tells whether it is new. One without an offset always is. */
+  takes({ epoch = this.#epoch, offset }) {
     if (offset === undefined) return true;
-    if (offset <= this.#offset) return false;
+    if (epoch === this.#epoch && offset <= this.#offset) return false;
+    this.#epoch = epoch;
     this.#offset = offset;
     return true;
   }
@@ -25,12 +29,6 @@ export class Cursor {
     if (epoch === this.#epoch && offset <= this.#offset) return;
     this.#epoch = epoch;
     this.#offset = offset;
-  }
-
-  /** The next connection may be in another epoch, of which nobody tells. */
-  forget() {
-    this.#epoch = null;
-    this.#offset = -1;
   }
 }
 

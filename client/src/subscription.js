@@ -177,13 +177,23 @@ export class Subscription {
     else this.#take({ position }, size);
   }
 
-  /** The server took this socket off. While asking again, that concerns an earlier time. */
+  /**
+   * The server took this socket off. While asking again, that concerns an earlier time. Where it
+   * could not judge in this moment, it is asked again.
+   */
   removed(failure) {
     if (!this.active) return;
     const [code, message] = [own(failure, "code"), own(failure, "message")];
     const known = isText(code) ? code : "removed";
     const text = isText(message) ? message : "the server took this client off the channel";
-    this.end("removed", new WhiskError(known, text, failure))();
+    const error = new WhiskError(known, text, failure);
+    if (isRetryable(error)) {
+      this.#turn += 1;
+      this.presence.dropped();
+      this.#refused(error);
+    } else {
+      this.end("removed", error)();
+    }
   }
 
   // -- the server's answer
@@ -264,7 +274,7 @@ export class Subscription {
   #apply(item) {
     if (this.#ended) return;
     if (item.position) this.cursor.move(item.position);
-    else if (this.cursor.takes(item.head.offset))
+    else if (this.cursor.takes(item.head))
       deliver(this.#host, this, this.#audiences, this.#name, item);
   }
 

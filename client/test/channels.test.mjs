@@ -42,6 +42,7 @@ test("a handler gets the data and all that is known of the message", async () =>
     {
       channel: "room",
       topic: "grade",
+      epoch: "e1",
       offset: 1,
       id: "m1",
       from: "ws/2/abc",
@@ -57,6 +58,7 @@ test("a handler gets the data and all that is known of the message", async () =>
       {
         channel: "room",
         topic: "grade",
+        epoch: "e1",
         offset: 1,
         id: "m1",
         from: "ws/2/abc",
@@ -176,11 +178,29 @@ test("doubles are dropped within an epoch, and a gap only moves the position", a
   say(ws, "room", 12, "double");
   ws.tell("whisk.position", { channel: "room", epoch: "e1", offset: 11 });
   assert.deepEqual([seen, channel.position], [["a"], { epoch: "e1", offset: 12 }]);
-  ws.tell("whisk.position", { channel: "room", epoch: "e2", offset: 0 });
-  say(ws, "room", 1, "new epoch");
   ws.tell("whisk.message", { channel: "room", topic: "t", direct: true, id: "d" }, "direct");
-  assert.deepEqual(seen, ["a", "new epoch", "direct"]);
-  assert.deepEqual(channel.position, { epoch: "e2", offset: 1 });
+  assert.deepEqual(seen, ["a", "direct"]);
+});
+
+test("a message of another epoch is new, whatever its offset, and the position goes there", async () => {
+  const { ws, channel } = await joined({}, { offset: 10 });
+  const seen = [];
+  channel.on("t", (data) => seen.push(data));
+  say(ws, "room", 3, "of another", { epoch: "e2" });
+  say(ws, "room", 3, "double", { epoch: "e2" });
+  assert.deepEqual([seen, channel.position], [["of another"], { epoch: "e2", offset: 3 }]);
+  ws.tell("whisk.position", { channel: "room", epoch: "e3", offset: 0 });
+  say(ws, "room", 1, "of a third", { epoch: "e3" });
+  assert.deepEqual([seen.at(-1), channel.position], ["of a third", { epoch: "e3", offset: 1 }]);
+});
+
+test("a channel on which nothing was ever said begins with its first message", async () => {
+  const { ws, channel } = await joined({}, { epoch: "", offset: 0 });
+  const seen = [];
+  channel.on("t", (data) => seen.push(data));
+  assert.deepEqual(channel.position, { epoch: "", offset: 0 });
+  say(ws, "room", 1, "first", { epoch: "e9" });
+  assert.deepEqual([seen, channel.position], [["first"], { epoch: "e9", offset: 1 }]);
 });
 
 test("several handles share one subscription, and the last one ends it", async () => {
@@ -319,17 +339,13 @@ test("the private channels of user and session are always there", async () => {
   r.client.user.on("mail", (data, { channel }) => seen.push([channel, data]));
   r.client.session.onMessage((data, { channel, topic }) => seen.push([channel, topic, data]));
   const ws = await r.confirmed();
-  assert.deepEqual([r.client.user.name, r.client.user.position], ["_user", null]);
-  say(ws, "_user", 5, "a", { topic: "mail" });
-  say(ws, "_user", 5, "double", { topic: "mail" });
-  say(ws, "_session", 5, "b");
-  ws.tell("whisk.position", { channel: "_user", epoch: "e2", offset: 1 });
-  assert.deepEqual(r.client.user.position, { epoch: "e2", offset: 1 });
-  say(ws, "_user", 2, "c", { topic: "mail" });
+  assert.equal(r.client.user.name, "_user");
+  say(ws, "_user", undefined, "a", { topic: "mail" });
+  say(ws, "_session", undefined, "b");
+  say(ws, "_user", undefined, "c", { topic: "mail" });
   ws.drop();
-  // Nobody says in which epoch the next connection is: the first message is new in any case.
   const second = (await r.next()).confirm();
-  say(second, "_user", 1, "d", { topic: "mail" });
+  say(second, "_user", undefined, "d", { topic: "mail" });
   assert.deepEqual(seen, [
     ["_user", "a"],
     ["_session", "t", "b"],

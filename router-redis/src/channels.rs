@@ -14,7 +14,7 @@ use crate::{
     commands::Commands,
     error::Fault,
     keys::{CHANNEL_TTL, millis},
-    scripts::{POSITION, PUBLISH},
+    scripts::PUBLISH,
 };
 
 const WRONG: Fault = Fault::Unexpected("a channel's position");
@@ -23,9 +23,10 @@ fn read<T: FromRedisValue>(value: Value) -> Result<T, Fault> {
     from_redis_value(value).map_err(|_| WRONG)
 }
 
-/// The name of an epoch, if one is to begin: no channel had it before.
+/// The name of an epoch, if one is to begin: none that the channel had before. It is short, since
+/// every message carries it.
 pub(crate) fn fresh_epoch() -> String {
-    format!("{:x}", getrandom::u64().unwrap_or_default())
+    format!("{:x}", getrandom::u64().unwrap_or_default() & 0xff_ffff_ffff)
 }
 
 /// Whether a server's answer says that it does not know the command.
@@ -71,11 +72,15 @@ impl Commands {
     }
 
     async fn position_of(&self, channel: &ChannelKey) -> Result<Position, Fault> {
-        let (epoch, ttl) = (fresh_epoch(), millis(CHANNEL_TTL).to_string());
-        let args = [epoch.as_bytes(), ttl.as_bytes()];
-        let answer = self.run(&POSITION, &[self.keys().position(channel)], &args).await?;
-        let (epoch, offset): (String, u64) = read(answer)?;
-        Ok(Position { epoch: epoch.into(), offset })
+        let key = self.keys().position(channel);
+        let mut fields = redis::cmd("HMGET");
+        fields.arg(&key).arg("epoch").arg("offset");
+        let answer = self.call(&key, &fields).await?;
+        let (epoch, offset): (Option<String>, Option<u64>) = read(answer)?;
+        Ok(epoch.map_or_else(Position::default, |epoch| Position {
+            epoch: epoch.into(),
+            offset: offset.unwrap_or(0),
+        }))
     }
 }
 

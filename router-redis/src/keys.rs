@@ -12,7 +12,7 @@
 //! | `P:{ns}:nodes` | sorted set of node ids by the time they were put there | nodes, at acquire and renew | [`LIST_TTL`] after the last |
 //! | `P:session:{n:site:id}`, `P:resume:{…}`, `P:revoked:{…}` | hash `version`, `body` | whoever writes the record | its time to live |
 //! | `P:token:{n:site:jti}` | string | the issuer; taken once | its time to live |
-//! | `P:chan:{key}:at` | hash `epoch`, `offset` | publishers and subscribers | [`CHANNEL_TTL`] after the last |
+//! | `P:chan:{key}:at` | hash `epoch`, `offset` | publishers | [`CHANNEL_TTL`] after the last |
 //! | `P:chan:{key}:roster` | hash `epoch`, `version`, counts, fences | whoever changes the roster | while it has members, and [`ROSTER_TTL`] after |
 //! | `P:chan:{key}:members` | hash of records by client | the member's owner | until its owner, or whoever adopts from it, removes it |
 //! | `P:chan:{key}:order`, `…:held` | sorted sets of clients, and of owner and client | as the members | as the members |
@@ -50,12 +50,12 @@ pub(crate) const LIFE_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// longer has let its senders' deadlines pass long ago.
 pub(crate) const STREAM_TTL: Duration = Duration::from_secs(3600);
 
-/// How long a channel's position is remembered that nobody publishes on or asks for.
+/// How long a channel's position is remembered that nobody publishes on.
 pub(crate) const CHANNEL_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long the epoch, the version and the fences of a roster without members are remembered: longer
-/// than any request about it can be under way.
-pub(crate) const ROSTER_TTL: Duration = Duration::from_secs(24 * 3600);
+/// than any request about it can be under way, and no longer, since clients may name many channels.
+pub(crate) const ROSTER_TTL: Duration = Duration::from_secs(3600);
 
 /// How long a namespace's list lives that no node renews.
 pub(crate) const LIST_TTL: Duration = Duration::from_secs(24 * 3600);

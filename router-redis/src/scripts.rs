@@ -32,7 +32,6 @@ scripts! {
     SHARE = "share.lua";
     PUBLISH = "say.lua" and "publish.lua";
     SHARDED = "say.lua" and "sharded.lua";
-    POSITION = "position.lua";
     ROSTER_ENTER = "say.lua" and "presence/roster.lua" and "presence/enter.lua";
     ROSTER_LOSE = "say.lua" and "presence/roster.lua" and "presence/lose.lua";
     ROSTER_REMOVE = "say.lua" and "presence/roster.lua" and "presence/remove.lua";

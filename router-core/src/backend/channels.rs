@@ -19,8 +19,8 @@ pub struct Stored {
 
 /// The positions of channels.
 ///
-/// A channel begins when somebody first asks for it or publishes on it, in an epoch that no other
-/// had, and is forgotten some days after the last one did.
+/// A channel begins with its first message, in an epoch that no other had, and is forgotten some days
+/// after its last one. Who asks for one leaves nothing behind.
 pub trait ChannelStore: Debug + Send + Sync {
     /// Takes the channel's next offset for `frame` and publishes it, stamped
     /// ([`Position::stamp`]), on the channel's [subject](ChannelKey::subject), in one atomic step:
@@ -31,7 +31,8 @@ pub trait ChannelStore: Debug + Send + Sync {
         frame: Bytes,
     ) -> BoxFuture<'a, Result<Stored, BackendError>>;
 
-    /// How far the channel is. Whoever listens to it already hears all that is published after.
+    /// How far the channel is; the [default](Position::default) where it has not begun. Whoever
+    /// listens to it already hears all that is published after.
     fn position<'a>(
         &'a self,
         channel: &'a ChannelKey,

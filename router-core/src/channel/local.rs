@@ -16,8 +16,6 @@ pub(super) struct Here {
     pub(super) rules: Arc<Rules>,
     /// What the program keeps with the channel, on this node.
     pub(super) locals: Arc<SocketData>,
-    /// In which epoch it was last heard of; `None` before that.
-    epoch: Option<ByteString>,
     /// Whether a knock is being answered.
     knocking: bool,
     sockets: usize,
@@ -70,7 +68,7 @@ impl Local {
             }
             Entry::Vacant(place) => {
                 let (rules, locals) = (Arc::clone(rules), Arc::default());
-                place.insert(Here { rules, locals, epoch: None, knocking: false, sockets: 1 });
+                place.insert(Here { rules, locals, knocking: false, sockets: 1 });
                 Change::Edge
             }
         }
@@ -111,15 +109,6 @@ impl Local {
     /// How many sockets of this node are on a channel.
     pub(super) fn count(&self, name: &ChannelName) -> usize {
         self.channels.get(name).map_or(0, |here| here.sockets)
-    }
-
-    /// A channel was heard of in `epoch`. Whether that is another one than before.
-    pub(super) fn heard(&mut self, name: &ChannelName, epoch: &ByteString) -> bool {
-        let Some(here) = self.channels.get_mut(name) else { return false };
-        if here.epoch.as_ref() == Some(epoch) {
-            return false;
-        }
-        here.epoch.replace(epoch.clone()).is_some()
     }
 
     /// Whether a knock is to be answered: none is being answered yet.
@@ -167,16 +156,5 @@ mod tests {
         assert_eq!(local.seats(&a), std::slice::from_ref(&two));
         assert_eq!(local.leave(&a, &two).0, Change::Edge);
         assert!(local.is_empty());
-    }
-
-    #[test]
-    fn another_epoch_is_noticed_once() {
-        let (mut local, rules) = (Local::default(), Arc::default());
-        let (tid, name) = ("a".parse().unwrap(), "one".parse().unwrap());
-        let [first, second] = ["e1", "e2"].map(ByteString::from_static);
-        assert!(!local.heard(&name, &first));
-        local.enter(&tid, &name, seat(), &rules);
-        assert!(!local.heard(&name, &first) && !local.heard(&name, &first));
-        assert!(local.heard(&name, &second) && !local.heard(&name, &second));
     }
 }

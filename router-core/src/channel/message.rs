@@ -16,7 +16,7 @@ use crate::{
 pub(super) const MESSAGE: &str = "whisk.message";
 /// A message for everybody.
 pub(super) const BROADCAST: &str = "whisk.broadcast";
-/// A channel is further, or in another epoch, though no message came.
+/// A channel is further, though no message came.
 pub(super) const POSITION: &str = "whisk.position";
 /// The server took the socket off a channel.
 pub(super) const UNSUBSCRIBED: &str = "whisk.unsubscribed";
@@ -34,6 +34,9 @@ struct Head<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'a str>,
     topic: &'a str,
+    // Not flattened, which would cost this hot path a map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<u64>,
     id: &'a MessageId,
@@ -55,7 +58,7 @@ struct Head<'a> {
 pub(super) fn message(
     publication: &Publication,
     channel: Option<&str>,
-    offset: Option<u64>,
+    position: Option<&Position>,
     direct: bool,
     data: &Args,
 ) -> Args {
@@ -64,7 +67,8 @@ pub(super) fn message(
     let head = Head {
         channel,
         topic,
-        offset,
+        epoch: position.map(|position| &*position.epoch),
+        offset: position.map(|position| position.offset),
         id,
         from: sender.map(|sender| sender.address.to_string()),
         client: sender.and_then(|sender| sender.client.as_ref().map(ClientId::as_str)),

@@ -229,24 +229,17 @@ impl ChannelNode {
 
     fn published(&self, publication: &Publication, position: Option<&Position>, data: &Args) {
         self.metrics().publications_in.inc();
-        let offset = position.map(|position| position.offset);
-        let as_message = |channel: &str, direct: bool| {
-            message::message(publication, Some(channel), offset.filter(|_| !direct), direct, data)
+        let as_message = |channel: &str, position, direct| {
+            message::message(publication, Some(channel), position, direct, data)
         };
         match &publication.to {
             Audience::Channel(name) => {
-                if let Some(position) = position
-                    && self.local().heard(name, &position.epoch)
-                {
-                    let to = Recipients::Channel { name: name.clone(), except: None };
-                    self.relay(to, message::POSITION, &message::position(name, position));
-                }
                 let sender = publication.sender.as_ref().map(|sender| &sender.address);
                 let except = sender
                     .filter(|address| self.is_me(address.node()))
                     .and_then(|address| address.tid().cloned());
                 let to = Recipients::Channel { name: name.clone(), except: except.clone() };
-                self.relay(to, message::MESSAGE, &as_message(name.as_str(), false));
+                self.relay(to, message::MESSAGE, &as_message(name.as_str(), position, false));
                 if let (Some(tid), Some(position)) = (except, position)
                     && self.local().seat(&tid, name).is_some()
                 {
@@ -258,16 +251,16 @@ impl ChannelNode {
             Audience::Direct(name, tid) => {
                 if self.local().seat(tid, name).is_some() {
                     let to = Recipients::Socket(tid.clone());
-                    self.relay(to, message::MESSAGE, &as_message(name.as_str(), true));
+                    self.relay(to, message::MESSAGE, &as_message(name.as_str(), None, true));
                 }
             }
             Audience::User(user) => {
                 let to = Recipients::User(user.clone());
-                self.relay(to, message::MESSAGE, &as_message(message::OF_USER, false));
+                self.relay(to, message::MESSAGE, &as_message(message::OF_USER, None, false));
             }
             Audience::Session(sid) => {
                 let to = Recipients::Session(sid.clone());
-                self.relay(to, message::MESSAGE, &as_message(message::OF_SESSION, false));
+                self.relay(to, message::MESSAGE, &as_message(message::OF_SESSION, None, false));
             }
             Audience::Socket(tid) => {
                 let told = message::message(publication, None, None, false, data);

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// How far a channel is: the offset of its last message, in an epoch of the channel's life.
 ///
-/// Offsets count up by one in an epoch. A new epoch begins where the store has forgotten the
-/// channel; offsets of two epochs say nothing about each other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Offsets count up by one in an epoch. A new epoch begins with the first message after the store has
+/// forgotten the channel; offsets of two epochs say nothing about each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The epoch's name.
+    /// The epoch's name; empty while nothing was said in any.
     pub epoch: ByteString,
     /// The last message's offset; 0 before the first.
     pub offset: u64,

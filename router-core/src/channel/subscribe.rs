@@ -82,10 +82,7 @@ impl ChannelNode {
             return Err(SubscribeError::Presence(error));
         }
         match self.position(name).await {
-            Ok(position) => {
-                self.local().heard(name, &position.epoch);
-                Ok(position)
-            }
+            Ok(position) => Ok(position),
             Err(error) => {
                 self.take_off(services, socket, name, Gone::Left).await;
                 Err(SubscribeError::Unavailable(error))

@@ -61,15 +61,42 @@ async fn a_message_reaches_every_subscriber_on_any_node_with_its_position() {
     subscribe(&bob, "open:1").await;
     subscribe(&eve, "open:2").await;
     let published = one.channels().at("open:1").unwrap().publish("news", &"hello").await.unwrap();
-    assert_eq!(published.position, Position { offset: before.offset + 1, ..before });
+    assert_eq!(before, Position::default());
+    assert_eq!(published.position.offset, 1);
     for socket in [&ann, &bob] {
         let (head, data) = heard(socket).await;
         assert_eq!((&head["channel"], &head["topic"]), (&json!("open:1"), &json!("news")));
         assert_eq!(head["offset"], json!(published.position.offset));
+        assert_eq!(head["epoch"], json!(published.position.epoch));
         assert_eq!((head["id"].as_str(), data), (Some(published.id.as_str()), json!("hello")));
         assert_eq!(head.get("from"), None);
     }
     eve.assert_not_received("whisk.message");
+}
+
+#[tokio::test]
+async fn a_message_says_its_epoch_so_that_a_store_that_lost_its_data_hides_none() {
+    let hub = MemoryHub::new();
+    let system = builder(&hub, 0).start().await;
+    let (ann, bob) = (system.connect_as("ann").await, system.connect_as("bob").await);
+    subscribe(&ann, "open:1").await;
+    let channel = system.channels().at("open:1").unwrap();
+    let before = channel.publish("news", &1).await.unwrap().position;
+    hub.forget_channels();
+    // Somebody else comes first.
+    assert_eq!(subscribe(&bob, "open:1").await, Position::default());
+    let after = channel.publish("news", &2).await.unwrap().position;
+    assert_eq!((before.offset, after.offset), (1, 1));
+    assert_ne!(before.epoch, after.epoch);
+    assert_eq!(heard(&ann).await.0["epoch"], json!(before.epoch));
+    for socket in [&ann, &bob] {
+        assert_eq!(heard(socket).await.0["epoch"], json!(after.epoch));
+        socket.assert_not_received("whisk.position");
+    }
+    // A private channel has no places that a client could compare.
+    system.channels().user(&UserId::new("ann").unwrap()).publish("mail", &3).await.unwrap();
+    let (head, _) = heard(&ann).await;
+    assert_eq!((head.get("offset"), head.get("epoch")), (None, None));
 }
 
 #[tokio::test]

@@ -31,14 +31,18 @@ async fn publish(backend: &Backend, channel: &ChannelKey, text: impl std::fmt::D
 
 pub async fn offsets_count_up_from_one_for_all_publishers(two: Two) {
     let channel = channel();
-    let begin = two.first.channels.position(&channel).await.unwrap();
-    assert_eq!(begin.offset, 0);
-    for offset in 1..=6 {
+    // Who only asks begins nothing.
+    let before = two.first.channels.position(&channel).await.unwrap();
+    assert_eq!(before, Position::default());
+    let begin = two.first.channels.publish(&channel, Bytes::new()).await.unwrap().position;
+    assert_eq!((begin.offset, begin.epoch.is_empty()), (1, false));
+    for offset in 2..=6 {
         let publisher = if offset % 2 == 0 { &two.first } else { &two.second };
         let stored = publisher.channels.publish(&channel, Bytes::new()).await.unwrap();
         assert_eq!(stored.position, Position { epoch: begin.epoch.clone(), offset });
     }
-    assert_eq!(two.second.channels.position(&channel).await.unwrap().offset, 6);
+    let last = Position { epoch: begin.epoch, offset: 6 };
+    assert_eq!(two.second.channels.position(&channel).await.unwrap(), last);
 }
 
 pub async fn a_published_frame_reaches_every_listener_with_its_position(two: Two) {

@@ -13,19 +13,21 @@ use crate::{
     channel::{ChannelKey, Position},
 };
 
-/// How long a channel is remembered that nobody publishes on or asks for.
+/// How long a channel is remembered that nobody publishes on.
 const CHANNEL_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) type Positions = Expiring<ChannelKey, Position>;
 
 impl State {
-    /// A channel's position, which begins where there is none.
-    pub(super) fn position_of(&mut self, channel: &ChannelKey) -> &mut Position {
+    /// The position of a channel's next message.
+    fn advance(&mut self, channel: &ChannelKey) -> Position {
         let epoch = self.next_number();
-        self.positions.get_or_insert_with(channel, CHANNEL_TTL, || Position {
+        let position = self.positions.get_or_insert_with(channel, CHANNEL_TTL, || Position {
             epoch: format!("m{epoch}").into(),
             offset: 0,
-        })
+        });
+        position.offset += 1;
+        position.clone()
     }
 }
 
@@ -41,9 +43,7 @@ impl ChannelStore for MemoryHub {
             let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
             let (stored, listeners) = {
                 let mut state = self.reach()?;
-                let position = state.position_of(channel);
-                position.offset += 1;
-                let position = position.clone();
+                let position = state.advance(channel);
                 let listeners = state.bus.listeners(&subject);
                 let count = listeners.as_ref().map_or(0, |listeners| listeners.len() as u64);
                 (Stored { position, listeners: count }, listeners)
@@ -57,6 +57,8 @@ impl ChannelStore for MemoryHub {
         &'a self,
         channel: &'a ChannelKey,
     ) -> BoxFuture<'a, Result<Position, BackendError>> {
-        Box::pin(async move { Ok(self.reach()?.position_of(channel).clone()) })
+        Box::pin(
+            async move { Ok(self.reach()?.positions.get(channel).cloned().unwrap_or_default()) },
+        )
     }
 }

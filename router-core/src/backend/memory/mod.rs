@@ -90,6 +90,11 @@ impl MemoryHub {
         }
     }
 
+    /// Forgets how far all channels are, as a store that came back without its data.
+    pub fn forget_channels(&self) {
+        self.lock().positions = channels::Positions::default();
+    }
+
     /// The state, whoever panicked before: each method leaves it whole at every step.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)

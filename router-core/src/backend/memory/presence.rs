@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long an empty roster's epoch, version and fences are remembered.
-const EMPTY_TTL: Duration = Duration::from_secs(24 * 3600);
+const EMPTY_TTL: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 pub(super) struct Presences {

@@ -1,34 +1,38 @@
-//! Measures Whisk side by side with "the limit": a plain program that only accepts sockets and
-//! writes the same bytes to each. Reports ratios, since times on a shared machine are noisy.
+//! Measures Whisk side by side with "the limit", a plain program that writes the same bytes and
+//! nothing more, and with other servers of Socket.IO. Reports ratios, since times on a shared machine
+//! are noisy.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's report is what it prints")]
 
+mod figures;
 mod limit;
 mod load;
 mod measure;
+mod node;
+mod redis;
 mod report;
-mod whisk;
+mod servers;
 
 use clap::{Parser, Subcommand};
 
-/// Measures Whisk side by side with the kernel's own cost of the same deliveries.
+/// Measures Whisk side by side with the kernel's own cost of the same work, and with its peers.
 ///
-/// Without a command it runs everything: it starts both servers as processes of their own, connects
-/// clients to each, and compares the CPU time that the servers took.
+/// Without a command it measures everything: it starts the servers as processes of their own, connects
+/// clients to each, and compares the CPU time, the memory and the time that they took.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    options: report::Options,
+    options: figures::Options,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The limit: accepts sockets, and writes each frame that it is told to write to all of them.
+    /// The limit: writes frames to whoever connected, or answers bytes with bytes.
     Limit(limit::Options),
-    /// A ws-service with every limit of rates and numbers off.
-    Whisk(whisk::Options),
+    /// A ws-service with confirmed sockets, channels and rosters.
+    Node(node::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::Limit(options)) => limit::run(&options),
-        Some(Command::Whisk(options)) => whisk::run(options),
-        None => report::run(&cli.options),
+        Some(Command::Node(options)) => node::run(&options),
+        None => figures::run(&cli.options),
     }
 }

@@ -20,6 +20,11 @@ impl Pattern {
         }
     }
 
+    /// Whether every name is meant.
+    pub fn is_everything(&self) -> bool {
+        &*self.0 == "*"
+    }
+
     /// Whether more than one name may be meant.
     pub fn is_open(&self) -> bool {
         self.0.ends_with('*')

@@ -6,7 +6,7 @@ mod interest;
 mod pending;
 pub(crate) mod queues;
 pub(crate) mod reader;
-mod seen;
+pub(crate) mod seen;
 pub(crate) mod shared;
 mod survey;
 mod tell;

@@ -1,4 +1,5 @@
-//! Which emits were heard already: one for several rooms comes on each room's channel.
+//! What was heard already, of what may come more than once: an emit for several rooms comes on each
+//! room's channel, and what must not be missed is broadcast and transmitted.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -7,13 +8,13 @@ use std::{
 
 use crate::id::MessageId;
 
-/// How many ids are remembered. The copies of one emit are published one right after the other, so
-/// this many others between two of them are a lot.
+/// How many ids are remembered. The copies of one message are sent one right after the other, so this
+/// many others between two of them are a lot.
 const REMEMBERED: usize = 1_024;
 
-/// The ids of the last emits that may come again.
+/// The ids of the last messages that may come again.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<Ids>);
+pub(crate) struct Seen(Mutex<Ids>);
 
 #[derive(Debug, Default)]
 struct Ids {
@@ -23,7 +24,7 @@ struct Ids {
 
 impl Seen {
     /// Whether `id` is heard for the first time.
-    pub(super) fn is_new(&self, id: &MessageId) -> bool {
+    pub(crate) fn is_new(&self, id: &MessageId) -> bool {
         let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !ids.known.insert(id.clone()) {
             return false;

@@ -28,8 +28,8 @@ use crate::{
     metrics::Metrics, session::UserId, socket::RemoteSocket,
 };
 
-/// How many sockets one frame names.
-const NAMED: usize = 200;
+/// How many sockets one frame names: with the longest names, still less than 256 KiB.
+const NAMED: usize = 400;
 
 /// What one socket said.
 #[derive(Debug)]
@@ -70,15 +70,17 @@ impl Answers {
 
     fn hear(&mut self, said: Said, args: Args) -> Option<Answered> {
         let (address, answer) = match said {
-            Said::Members { members, more } => {
-                self.waiting.extend(members);
+            Said::Members { more } => {
+                self.waiting.extend(args.first::<Vec<_>>().unwrap_or_default());
                 if !more {
                     self.nodes = self.nodes.saturating_sub(1);
                 }
                 return None;
             }
             Said::Value(address) => (address, Ok(args)),
-            Said::Failed(address, error) => (address, Err(error.into())),
+            Said::Failed(address) => {
+                (address, Err(RouteError::from_args(&args).unwrap_or_else(RouteError::internal)))
+            }
         };
         // One that was not asked, or answered already, has nothing to say.
         let user = self.waiting.remove(&address)?;
@@ -181,9 +183,10 @@ impl ChannelNode {
         };
         let mut parts = asked.chunks(NAMED).peekable();
         loop {
-            let members = parts.next().unwrap_or_default().iter().map(named).collect();
+            let members: Vec<_> = parts.next().unwrap_or_default().iter().map(named).collect();
             let more = parts.peek().is_some();
-            tell(Said::Members { members, more }, Args::EMPTY).await;
+            // Addresses and names can always be written.
+            tell(Said::Members { more }, Args::one(&members).unwrap_or_default()).await;
             if !more {
                 break;
             }
@@ -195,11 +198,10 @@ impl ChannelNode {
             match tokio::time::timeout_at(until, asked).await {
                 Ok(Ok(answer)) => match error_in(&answer) {
                     None => tell(Said::Value(address), answer).await,
-                    Some(error) => tell(Said::Failed(address, error.into()), Args::EMPTY).await,
+                    Some(error) => tell(Said::Failed(address), error.to_args()).await,
                 },
                 Ok(Err(error)) => {
-                    let error = RouteError::from(error);
-                    tell(Said::Failed(address, error.into()), Args::EMPTY).await;
+                    tell(Said::Failed(address), RouteError::from(error).to_args()).await;
                 }
                 // The asker's own deadline is over, too.
                 Err(_) => {}

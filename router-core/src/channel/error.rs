@@ -53,7 +53,7 @@ pub enum SubscribeError {
     Presence(#[source] EnterError),
     /// The store did not tell the channel's position. The socket is not on the channel.
     #[error("the store did not tell the channel's position")]
-    Unavailable(#[source] BackendError),
+    Unavailable(#[from] BackendError),
 }
 
 impl From<SubscribeError> for RouteError {

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::ChannelName;
 use crate::{
     address::{Address, NodeAddress, TenantId},
-    error::ErrorBody,
     id::MessageId,
-    presence::{ClientId, Millis},
-    session::{SessionId, UserId},
+    presence::ClientId,
+    session::{SessionId, Site, UserId},
 };
 
 /// One word about channels. The keys are short because every message carries them.
@@ -29,10 +28,11 @@ pub(crate) enum Word {
     Answer(Answer),
     /// Somebody wants to know who on a channel is there now.
     #[serde(rename = "k")]
-    Knock(ChannelName),
-    /// When a node's sockets on a channel were heard last.
+    Knock(Knock),
+    /// Some of those whom a node has on a channel answered; the argument is a list of them, each with
+    /// the time.
     #[serde(rename = "s")]
-    Seen(ChannelName, Vec<(ClientId, Millis)>),
+    Seen(Seen),
     /// A client's reply to another's request, for the requester's node.
     #[serde(rename = "r")]
     Reply(RequestReply),
@@ -46,7 +46,7 @@ pub(crate) enum Audience {
     Channel(ChannelName),
     /// One of those on a channel.
     #[serde(rename = "d")]
-    Direct(ChannelName, TenantId),
+    Direct(Site, ChannelName, TenantId),
     /// Those of a user.
     #[serde(rename = "u")]
     User(UserId),
@@ -55,10 +55,20 @@ pub(crate) enum Audience {
     Session(SessionId),
     /// One socket.
     #[serde(rename = "t")]
-    Socket(TenantId),
+    Socket(Site, TenantId),
     /// All.
     #[serde(rename = "*")]
-    All,
+    All(Site),
+}
+
+impl Audience {
+    /// The site, where the subject on which it is heard does not name it.
+    pub(super) fn site(&self) -> Option<&Site> {
+        match self {
+            Self::Direct(site, ..) | Self::Socket(site, _) | Self::All(site) => Some(site),
+            Self::Channel(_) | Self::User(_) | Self::Session(_) => None,
+        }
+    }
 }
 
 /// A message for sockets.
@@ -132,13 +142,10 @@ pub(crate) struct Answer {
 /// What a node says to a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Said {
-    /// It has asked these of its sockets. A node may say it in several parts; only the last has
-    /// `more` false.
+    /// It has asked some of its sockets; the argument is a list of them, each with its user. A node
+    /// may say it in several parts; only the last has `more` false.
     #[serde(rename = "m")]
     Members {
-        /// The sockets, with their users.
-        #[serde(rename = "m")]
-        members: Vec<(Address, Option<UserId>)>,
         /// Whether another part follows.
         #[serde(rename = "n", default, skip_serializing_if = "std::ops::Not::not")]
         more: bool,
@@ -146,14 +153,37 @@ pub(crate) enum Said {
     /// A socket answered; the arguments are its answer.
     #[serde(rename = "v")]
     Value(Address),
-    /// A socket will not answer.
+    /// A socket will not answer; the argument is why.
     #[serde(rename = "x")]
-    Failed(Address, ErrorBody),
+    Failed(Address),
 }
 
-/// A client's reply to another's request. The arguments are the reply's.
+/// Somebody wants to know who on a channel is there now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Knock {
+    #[serde(rename = "c")]
+    pub(crate) channel: ChannelName,
+    /// The socket that wants to know, and its node.
+    #[serde(rename = "t")]
+    pub(crate) knocker: (NodeAddress, TenantId),
+}
+
+/// To whom an answer to a knock goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    #[serde(rename = "s")]
+    pub(crate) site: Site,
+    #[serde(rename = "c")]
+    pub(crate) channel: ChannelName,
+    #[serde(rename = "t")]
+    pub(crate) to: TenantId,
+}
+
+/// A client's reply to another's request. The arguments are the reply, or an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RequestReply {
+    #[serde(rename = "s")]
+    pub(crate) site: Site,
     #[serde(rename = "c")]
     pub(crate) channel: ChannelName,
     /// The request's id, as the replier says.
@@ -164,7 +194,7 @@ pub(crate) struct RequestReply {
     pub(crate) to: TenantId,
     #[serde(rename = "f")]
     pub(crate) sender: Sender,
-    /// The replier's error, instead of arguments.
-    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<ErrorBody>,
+    /// Whether it is an error.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) failed: bool,
 }

@@ -10,7 +10,7 @@ use super::{
     node::ChannelNode,
     roster::Gone,
     rules::ChannelRules,
-    subscribe::Wish,
+    subscribe::{Hooks, Wish},
 };
 use crate::{
     address::Address,
@@ -90,7 +90,7 @@ impl Channels {
     }
 
     pub(super) fn at_name(&self, name: &ChannelName) -> Channel {
-        Channel { name: name.clone(), node: Arc::clone(&self.node) }
+        Channel { name: name.clone(), node: Arc::clone(&self.node), locals: None }
     }
 
     /// The private channel of a user: every confirmed socket of the user is on it, on whatever node.
@@ -132,7 +132,8 @@ impl Channels {
         payload: &T,
     ) -> Result<MessageId, PublishError> {
         let args = Args::one(payload)?;
-        let publication = self.node.publication(Audience::All, topic, None, false);
+        let publication =
+            self.node.publication(Audience::All(self.node.site.clone()), topic, None, false);
         let id = publication.id.clone();
         let everywhere = Subject::Namespace(self.node.sockets_at());
         self.node.say(everywhere, Word::Publication(publication), args).await?;
@@ -147,7 +148,7 @@ impl Channels {
         let (Some(node), Some(tid)) = (address.node(), address.tid().cloned()) else {
             return Ok(());
         };
-        self.boot(Subject::Node(node), Audience::Socket(tid), reason).await
+        self.boot(Subject::Node(node), Audience::Socket(self.node.site.clone(), tid), reason).await
     }
 
     async fn boot(&self, at: Subject, to: Audience, reason: &str) -> Result<(), PublishError> {
@@ -156,9 +157,11 @@ impl Channels {
     }
 
     /// A session changed: the gates of the channels that its sockets of this node are on are asked
-    /// again, and the clients told.
-    pub(crate) async fn judge_session(&self, sid: SessionId) {
-        Arc::clone(&self.node).judge_session(sid).await;
+    /// again, and the clients told; once for each `id`.
+    pub(crate) async fn judge_session(&self, sid: SessionId, id: &MessageId) {
+        if self.node.judged.is_new(id) {
+            Arc::clone(&self.node).judge_session(sid).await;
+        }
     }
 
     /// Listens to what is for a user for as long as the returned value lives.
@@ -194,17 +197,19 @@ impl FromMessage for Channels {
 pub struct Channel {
     name: ChannelName,
     node: Arc<ChannelNode>,
+    /// In a hook: what the program keeps with it.
+    locals: Option<Arc<SocketData>>,
 }
 
 impl FromMessage for Channel {
     async fn from_message(message: &Message) -> Result<Self, RouteError> {
-        let name = match &message.occasion {
-            Occasion::Subscription(name)
-            | Occasion::Publication(name)
-            | Occasion::ChannelHook(_, name) => name.clone(),
+        let (name, locals) = match &message.occasion {
+            Occasion::Subscription(name) | Occasion::Publication(name) => (name, None),
+            Occasion::ChannelHook(_, name, locals) => (name, Some(Arc::clone(locals))),
             _ => return Err(RouteError::internal()),
         };
-        Ok(Self { name, node: Arc::clone(&message.services.channels.node) })
+        let node = Arc::clone(&message.services.channels.node);
+        Ok(Self { name: name.clone(), node, locals })
     }
 }
 
@@ -274,13 +279,14 @@ impl Channel {
         let services = self.node.services().ok_or(SubscribeError::Join(JoinError::Closing))?;
         let profile = Some(Profile::default());
         let wish = Wish { by_server: true, profile, ..Wish::default() };
-        self.node.subscribe(&services, socket, &self.name, wish).await
+        self.node.subscribe(&services, socket, &self.name, wish, Hooks::Spawn).await
     }
 
     /// Takes a socket of this node off the channel. Not to be on it is no error.
     pub async fn unsubscribe(&self, socket: &Socket) {
         if let Some(services) = self.node.services() {
-            self.node.unsubscribe(&services, socket, &self.name, Gone::Left).await;
+            let (node, name) = (&self.node, &self.name);
+            node.unsubscribe(&services, socket, name, Gone::Left, Hooks::Spawn).await;
         }
     }
 
@@ -296,8 +302,11 @@ impl Channel {
     }
 
     /// What the program keeps with the channel on this node: values by their type, from its first
-    /// socket here to its last. `None` while no socket of this node is on it.
+    /// socket here to the end of the hooks of its last. `None` while no socket of this node is on it.
     pub fn locals(&self) -> Option<Arc<SocketData>> {
+        if self.locals.is_some() {
+            return self.locals.clone();
+        }
         self.node.local().here(&self.name).map(|here| Arc::clone(&here.locals))
     }
 

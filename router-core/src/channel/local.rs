@@ -8,24 +8,32 @@ use std::{
 use bytestring::ByteString;
 
 use super::{ChannelName, rules::Rules};
-use crate::{address::TenantId, socket::SocketData};
+use crate::{
+    address::{NodeAddress, TenantId},
+    socket::SocketData,
+};
 
 /// A channel that a socket of this node is on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Here {
     pub(super) rules: Arc<Rules>,
     /// What the program keeps with the channel, on this node.
     pub(super) locals: Arc<SocketData>,
-    /// Whether a knock is being answered.
-    knocking: bool,
+    /// Who knocked, while that is being answered.
+    knockers: Vec<Knocker>,
     sockets: usize,
 }
+
+/// A socket that wants to know who on its channel is there.
+pub(super) type Knocker = (NodeAddress, TenantId);
 
 /// A socket's place on a channel.
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
     /// With what it was asked for, as the text of arguments.
     pub(super) query: ByteString,
+    /// Whether the server put it there, which no gate has to do with.
+    pub(super) by_server: bool,
     /// Whether the socket is on the channel's roster.
     pub(super) present: bool,
 }
@@ -68,7 +76,7 @@ impl Local {
             }
             Entry::Vacant(place) => {
                 let (rules, locals) = (Arc::clone(rules), Arc::default());
-                place.insert(Here { rules, locals, knocking: false, sockets: 1 });
+                place.insert(Here { rules, locals, knockers: Vec::new(), sockets: 1 });
                 Change::Edge
             }
         }
@@ -111,16 +119,19 @@ impl Local {
         self.channels.get(name).map_or(0, |here| here.sockets)
     }
 
-    /// Whether a knock is to be answered: none is being answered yet.
-    pub(super) fn begin_knock(&mut self, name: &ChannelName) -> bool {
-        self.channels.get_mut(name).is_some_and(|here| !std::mem::replace(&mut here.knocking, true))
+    /// Somebody knocked. Whether that is to be answered: no answer is under way yet.
+    pub(super) fn begin_knock(&mut self, name: &ChannelName, knocker: Knocker) -> bool {
+        let Some(here) = self.channels.get_mut(name) else { return false };
+        if !here.knockers.contains(&knocker) {
+            here.knockers.push(knocker);
+        }
+        here.knockers.len() == 1
     }
 
-    /// It is answered.
-    pub(super) fn end_knock(&mut self, name: &ChannelName) {
-        if let Some(here) = self.channels.get_mut(name) {
-            here.knocking = false;
-        }
+    /// The answer is there; for whom?
+    pub(super) fn end_knock(&mut self, name: &ChannelName) -> Vec<Knocker> {
+        let here = self.channels.get_mut(name);
+        here.map(|here| std::mem::take(&mut here.knockers)).unwrap_or_default()
     }
 
     /// Whether nobody is on anything.
@@ -135,7 +146,20 @@ mod tests {
     use super::*;
 
     fn seat() -> Seat {
-        Seat { query: "1".into(), present: false }
+        Seat { query: "1".into(), by_server: false, present: false }
+    }
+
+    #[test]
+    fn knocks_during_one_are_answered_with_it() {
+        let (mut local, name) = (Local::default(), "a".parse().unwrap());
+        let [one, two]: [Knocker; 2] =
+            ["one", "two"].map(|tid| (crate::ns("ws").node(0), tid.parse().unwrap()));
+        assert!(!local.begin_knock(&name, one.clone()), "nobody is on it");
+        local.enter(&one.1, &name, seat(), &Arc::default());
+        assert!(local.begin_knock(&name, one.clone()));
+        assert!(!local.begin_knock(&name, two.clone()) && !local.begin_knock(&name, two.clone()));
+        assert_eq!(local.end_knock(&name), [one.clone(), two]);
+        assert!(local.begin_knock(&name, one));
     }
 
     #[test]

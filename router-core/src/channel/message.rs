@@ -2,13 +2,14 @@
 
 use bytestring::ByteString;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{ChannelName, Position, frame::Publication};
 use crate::{
     args::Args,
     error::{ErrorBody, RouteError},
     id::MessageId,
-    presence::{ClientId, Member, Millis, Page, PresenceEvent},
+    presence::{ClientId, Member, Page, PresenceEvent},
     session::UserId,
 };
 
@@ -118,12 +119,12 @@ pub(super) fn change(channel: &ChannelName, event: &PresenceEvent) -> Args {
 }
 
 /// The arguments of [`PRESENCE`], after a knock.
-pub(super) fn seen(channel: &ChannelName, seen: &[(ClientId, Millis)]) -> Args {
+pub(super) fn seen(channel: &ChannelName, seen: &RawValue) -> Args {
     #[derive(Serialize)]
     struct Sightings<'a> {
         channel: &'a ChannelName,
         event: &'a str,
-        seen: &'a [(ClientId, Millis)],
+        seen: &'a RawValue,
     }
     Args::one(&Sightings { channel, event: "seen", seen }).unwrap_or_default()
 }

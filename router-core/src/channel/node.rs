@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use super::{
     ChannelKey, ChannelName, Level, Position, PublishError, Published,
     asking::Asking,
-    frame::{Audience, Boot, Publication, Sender, Word},
+    frame::{Audience, Boot, Publication, RequestReply, Sender, Word},
     local::Local,
     message,
     requests::Requests,
@@ -23,13 +23,12 @@ use crate::{
         channels::{ChannelStore, Stored},
         presence::PresenceStore,
     },
-    bus::Bus,
+    bus::{Bus, seen::Seen},
     envelope::Frame,
     handler::Services,
     limits::Limits,
     metrics::Metrics,
     presence::{Presence, PresenceEvent},
-    route::Gate,
     session::{Site, UserId},
     socket::{DisconnectReason, Recipients, SocketHub},
 };
@@ -51,10 +50,12 @@ pub(crate) struct ChannelNode {
     local: Mutex<Local>,
     /// What is done for one socket on one channel follows each other.
     pub(super) seats: Turns<(TenantId, ChannelName)>,
+    /// What a socket says on one channel is judged and sent in the order in which it came.
+    pub(super) sayings: Turns<(TenantId, ChannelName)>,
     /// The hooks of a channel follow each other.
     pub(super) moments: Turns<ChannelName>,
-    /// How many gates are asked at once.
-    pub(super) gate: Arc<Gate>,
+    /// The changes of sessions after which gates were asked again.
+    pub(super) judged: Seen,
     pub(super) requests: Requests,
     pub(super) asking: Asking,
     /// What handlers get. Weak: they hold this.
@@ -67,10 +68,10 @@ impl ChannelNode {
         bus: Bus,
         hub: Arc<dyn SocketHub>,
         backend: &Backend,
-        rules: ChannelRules,
+        mut rules: ChannelRules,
         presence: Option<Presence>,
     ) -> Arc<Self> {
-        let limits = Arc::clone(&bus.shared.limits);
+        rules.bound(&bus.shared.limits);
         let node = Arc::new(Self {
             site,
             hub,
@@ -80,8 +81,9 @@ impl ChannelNode {
             rules,
             local: Mutex::default(),
             seats: Turns::default(),
+            sayings: Turns::default(),
             moments: Turns::default(),
-            gate: Gate::new(&limits),
+            judged: Seen::default(),
             requests: Requests::default(),
             asking: Asking::default(),
             services: OnceLock::new(),
@@ -212,10 +214,8 @@ impl ChannelNode {
             }
             Word::Answer(answer) => self.asking.answered(answer, args, self.metrics()),
             Word::Reply(reply) => self.replied(reply, args),
-            Word::Knock(name) => {
-                tokio::spawn(Arc::clone(self).answer_knock(name));
-            }
-            Word::Seen(name, seen) => self.seen(&name, &seen),
+            Word::Knock(knock) => self.knocked(knock),
+            Word::Seen(seen) => self.seen(&seen, &args),
         }
     }
 
@@ -227,7 +227,15 @@ impl ChannelNode {
         true
     }
 
+    /// Whether something is for this site.
+    fn is_ours(&self, to: &Audience) -> bool {
+        to.site().is_none_or(|site| *site == self.site)
+    }
+
     fn published(&self, publication: &Publication, position: Option<&Position>, data: &Args) {
+        if !self.is_ours(&publication.to) {
+            return;
+        }
         self.metrics().publications_in.inc();
         let as_message = |channel: &str, position, direct| {
             message::message(publication, Some(channel), position, direct, data)
@@ -248,7 +256,7 @@ impl ChannelNode {
                     self.relay(Recipients::Socket(tid), message::POSITION, &moved);
                 }
             }
-            Audience::Direct(name, tid) => {
+            Audience::Direct(_, name, tid) => {
                 if self.local().seat(tid, name).is_some() {
                     let to = Recipients::Socket(tid.clone());
                     self.relay(to, message::MESSAGE, &as_message(name.as_str(), None, true));
@@ -262,11 +270,11 @@ impl ChannelNode {
                 let to = Recipients::Session(sid.clone());
                 self.relay(to, message::MESSAGE, &as_message(message::OF_SESSION, None, false));
             }
-            Audience::Socket(tid) => {
+            Audience::Socket(_, tid) => {
                 let told = message::message(publication, None, None, false, data);
                 self.relay(Recipients::Socket(tid.clone()), message::BROADCAST, &told);
             }
-            Audience::All => {
+            Audience::All(_) => {
                 let told = message::message(publication, None, None, false, data);
                 self.relay(Recipients::All, message::BROADCAST, &told);
             }
@@ -275,16 +283,19 @@ impl ChannelNode {
 
     /// Who an audience is on this node.
     pub(super) fn recipients(&self, to: Audience) -> Option<Recipients> {
+        if !self.is_ours(&to) {
+            return None;
+        }
         Some(match to {
             Audience::Channel(name) => Recipients::Channel { name, except: None },
-            Audience::Direct(name, tid) => {
+            Audience::Direct(_, name, tid) => {
                 let is_here = self.local().seat(&tid, &name).is_some();
                 is_here.then_some(Recipients::Socket(tid))?
             }
             Audience::User(user) => Recipients::User(user),
             Audience::Session(sid) => Recipients::Session(sid),
-            Audience::Socket(tid) => Recipients::Socket(tid),
-            Audience::All => Recipients::All,
+            Audience::Socket(_, tid) => Recipients::Socket(tid),
+            Audience::All(_) => Recipients::All,
         })
     }
 
@@ -294,8 +305,8 @@ impl ChannelNode {
         tokio::spawn(async move { hub.disconnect(who, DisconnectReason::Booted(reason)).await });
     }
 
-    fn replied(&self, reply: super::frame::RequestReply, args: Args) {
-        if !self.requests.replied(reply, args) {
+    fn replied(&self, reply: RequestReply, args: Args) {
+        if reply.site == self.site && !self.requests.replied(reply, args) {
             self.metrics().replies_unasked.inc();
         }
     }
@@ -304,7 +315,7 @@ impl ChannelNode {
     pub(super) async fn pass_reply(
         &self,
         to: NodeAddress,
-        reply: super::frame::RequestReply,
+        reply: RequestReply,
         args: Args,
     ) -> Result<(), PublishError> {
         if to == *self.bus.node() {

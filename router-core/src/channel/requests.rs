@@ -65,6 +65,9 @@ impl Requests {
         let mut open = self.open();
         let theirs = open.entry(requester.clone()).or_default();
         if theirs.len() >= max {
+            if theirs.is_empty() {
+                open.remove(requester);
+            }
             return Err(TooMany);
         }
         theirs.push(Open { request, tell });
@@ -86,14 +89,18 @@ impl Requests {
     /// A reply came. Returns whether anybody waited for just this one; what nobody asked for, or
     /// somebody else was asked for, is dropped.
     pub(super) fn replied(&self, reply: RequestReply, args: Args) -> bool {
-        let RequestReply { channel, re, to, sender, error } = reply;
+        let RequestReply { channel, re, to, sender, failed, .. } = reply;
         let fits = |request: &Request| {
             request.id.as_str() == &*re
                 && request.channel == channel
                 && request.asked.as_ref().is_none_or(|asked| sender.address.tid() == Some(asked))
         };
         let Some(open) = self.take(&to, fits) else { return false };
-        let outcome = error.map_or(Ok(args), |error| Err(error.into()));
+        let outcome = match RouteError::from_args(&args).filter(|_| failed) {
+            Some(error) => Err(error),
+            None if failed => Err(RouteError::internal()),
+            None => Ok(args),
+        };
         open.tell.send((sender, outcome)).is_ok()
     }
 
@@ -121,7 +128,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::id::MessageIds;
+    use crate::{id::MessageIds, session::Site};
 
     fn tid(text: &str) -> TenantId {
         text.parse().unwrap()
@@ -138,7 +145,8 @@ mod tests {
                 user: None,
                 at: 1,
             },
-            error: None,
+            site: Site::main(),
+            failed: false,
         }
     }
 

@@ -3,11 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Channel, ChannelName, Channels, frame::Word, message, node::ChannelNode, rules::Rules,
+    Channel, ChannelName, Channels, PublishError,
+    frame::{Knock, Seen, Word},
+    message,
+    node::ChannelNode,
+    rules::Rules,
 };
 use crate::{
+    address::TenantId,
     args::Args,
-    backend::BackendError,
+    backend::{BackendError, bus::Subject},
     clock,
     presence::{
         ClientId, Coming, Counts, EnterError, Member, Millis, Page, PresenceEvent, Profile,
@@ -18,7 +23,7 @@ use crate::{
 /// How long the answers to the pings of a knock are waited for.
 const KNOCK: Duration = Duration::from_secs(1);
 
-/// How many sightings one frame holds.
+/// How many sightings one frame holds, and one event.
 const SEEN: usize = 500;
 
 /// How a socket went off a channel.
@@ -31,6 +36,11 @@ pub(super) enum Gone {
 }
 
 impl Gone {
+    /// Lost in this moment, in which it was there.
+    pub(super) fn now() -> Self {
+        Self::Lost(clock::millis())
+    }
+
     /// How a socket goes that was heard last at `last_seen`.
     pub(super) fn of(reason: &DisconnectReason, last_seen: Millis) -> Self {
         match reason {
@@ -92,35 +102,56 @@ impl ChannelNode {
         self.relay(to, message::PRESENCE, &message::change(name, event));
     }
 
-    /// Has the nodes ping the channel's sockets, and tell who answers.
-    pub(super) async fn knock(&self, name: &ChannelName) -> Result<(), super::PublishError> {
-        let word = Word::Knock(name.clone());
+    /// Has the nodes ping the channel's sockets, and tell a socket of this node who answers.
+    pub(super) async fn knock(
+        &self,
+        name: &ChannelName,
+        tid: &TenantId,
+    ) -> Result<(), PublishError> {
+        let knocker = (self.bus.node().clone(), tid.clone());
+        let word = Word::Knock(Knock { channel: name.clone(), knocker });
         self.say(self.key(name).subject(), word, Args::EMPTY).await.map(drop)
     }
 
-    /// Somebody knocked: this node's part of the answer. A knock during one counts for both.
-    pub(super) async fn answer_knock(self: Arc<Self>, name: ChannelName) {
-        if !self.local().begin_knock(&name) {
-            return;
+    /// Somebody knocked. What is under way already is told to them, too.
+    pub(super) fn knocked(self: &Arc<Self>, Knock { channel, knocker }: Knock) {
+        if self.local().begin_knock(&channel, knocker) {
+            tokio::spawn(Arc::clone(self).answer_knock(channel));
         }
+    }
+
+    /// This node's part of the answer to a knock.
+    async fn answer_knock(self: Arc<Self>, channel: ChannelName) {
         let since = clock::millis();
-        self.hub.sightings(&name, true).await;
+        self.hub.sightings(&channel, true).await;
         tokio::time::sleep(KNOCK).await;
-        let mut seen = self.hub.sightings(&name, false).await;
+        let mut seen = self.hub.sightings(&channel, false).await;
         // Times are whole milliseconds, of two clocks.
         seen.retain(|(_, heard)| heard + 2 >= since);
-        self.local().end_knock(&name);
+        let knockers = self.local().end_knock(&channel);
         for seen in seen.chunks(SEEN) {
-            let word = Word::Seen(name.clone(), seen.to_vec());
-            if let Err(error) = self.say(self.key(&name).subject(), word, Args::EMPTY).await {
-                tracing::debug!(%error, "an answer to a knock did not leave");
+            // Ids and times can always be written.
+            let args = Args::one(seen).unwrap_or_default();
+            for (node, to) in &knockers {
+                let (site, channel, to) = (self.site.clone(), channel.clone(), to.clone());
+                let word = Word::Seen(Seen { site, channel, to });
+                if let Err(error) = self.say(Subject::Node(node.clone()), word, args.clone()).await
+                {
+                    tracing::debug!(%error, "an answer to a knock did not leave");
+                }
             }
         }
     }
 
-    pub(super) fn seen(&self, name: &ChannelName, seen: &[(ClientId, Millis)]) {
-        let to = Recipients::Channel { name: name.clone(), except: None };
-        self.relay(to, message::PRESENCE, &message::seen(name, seen));
+    /// A socket that knocked hears who answered.
+    pub(super) fn seen(&self, Seen { site, channel, to }: &Seen, args: &Args) {
+        if *site != self.site || self.local().seat(to, channel).is_none() {
+            return;
+        }
+        if let Ok(seen) = args.first_raw() {
+            let told = message::seen(channel, &seen);
+            self.relay(Recipients::Socket(to.clone()), message::PRESENCE, &told);
+        }
     }
 
     /// Changes what a socket's client says of itself.

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     channel::ChannelName,
     handler::{ErasedHandler, Handler, erase},
+    limits::Limits,
     pattern::Pattern,
     presence::Settings,
-    route::{Duplicate, Registered},
+    route::{Duplicate, Gate, Registered},
 };
 
 /// Who may subscribe to a channel for which the program registered neither a gate nor that it is
@@ -41,23 +42,32 @@ pub enum ChannelHook {
 }
 
 /// What clients may say on a channel that they are on.
-#[derive(Clone, Default)]
-enum Publishing {
+#[derive(Clone)]
+enum Publishing<G> {
     /// Nothing.
-    #[default]
     Closed,
     /// Anything.
     Open,
     /// What these let through.
-    Asked(Vec<ErasedHandler>),
+    Gated(Vec<G>),
+}
+
+/// A program's handler that is asked about something on a channel.
+#[derive(Clone)]
+pub(super) struct Asked {
+    /// How many of its pattern's run at once.
+    pub(super) pool: Arc<Gate>,
+    pub(super) handler: ErasedHandler,
 }
 
 /// One channel, or those that fit a pattern, while it is registered.
 pub struct ChannelRoutes {
     pub(crate) pattern: Pattern,
+    /// How many of its handlers run at once; set when the node's limits are known.
+    pool: Arc<Gate>,
     gates: Vec<ErasedHandler>,
     is_open: bool,
-    publishing: Publishing,
+    publishing: Publishing<ErasedHandler>,
     topics: HashMap<ByteString, Registered>,
     hooks: HashMap<ChannelHook, Vec<ErasedHandler>>,
     pub(crate) presence: Option<Settings>,
@@ -74,6 +84,7 @@ impl ChannelRoutes {
     pub(crate) fn new(pattern: Pattern) -> Self {
         Self {
             pattern,
+            pool: Gate::open(),
             gates: Vec::new(),
             is_open: false,
             publishing: Publishing::Closed,
@@ -92,12 +103,14 @@ impl ChannelRoutes {
 
     /// Asks `handler` before a socket is put on the channel, whenever it subscribes again, and when
     /// its session changes. An error refuses the socket. Several gates are asked in the order in
-    /// which they were registered, until one refuses.
+    /// which they were registered, until one refuses. A channel with a gate is open to all that the
+    /// gate lets in; only the pattern `*`, which fits everything, opens nothing by a gate.
     ///
     /// The extractors are those of an event: [`Payload`](crate::Payload) is the query that the
     /// client sent (`null` without one), [`Channel`](super::Channel) the channel. A gate that does
     /// not answer within the limit `gate_timeout`, or panics, refuses with `unavailable`, which the
-    /// client may try again.
+    /// client may try again. So does one that puts its own socket on its own channel: it waits for
+    /// itself.
     pub fn gate<H, S: 'static, M: 'static>(&mut self, handler: H) -> &mut Self
     where
         H: Handler<S, M>,
@@ -121,9 +134,9 @@ impl ChannelRoutes {
         H: Handler<S, M>,
     {
         match &mut self.publishing {
-            Publishing::Asked(gates) => gates.push(erase(handler)),
+            Publishing::Gated(gates) => gates.push(erase(handler)),
             Publishing::Closed | Publishing::Open => {
-                self.publishing = Publishing::Asked(vec![erase(handler)]);
+                self.publishing = Publishing::Gated(vec![erase(handler)]);
             }
         }
         self
@@ -175,6 +188,13 @@ pub struct ChannelRules {
 }
 
 impl ChannelRules {
+    /// Bounds how many gates and topic handlers of each pattern run at once.
+    pub(super) fn bound(&mut self, limits: &Limits) {
+        for known in &mut self.routes {
+            known.pool = Gate::new(limits);
+        }
+    }
+
     /// Whether any channel has a roster.
     pub(crate) fn has_presence(&self) -> bool {
         self.routes.iter().any(|known| known.presence.is_some())
@@ -182,16 +202,28 @@ impl ChannelRules {
 }
 
 /// What holds for one channel: all that was registered for patterns that fit its name.
-#[derive(Default)]
 pub(crate) struct Rules {
-    pub(super) gates: Vec<ErasedHandler>,
+    pub(super) gates: Vec<Asked>,
     /// Whether somebody may come in whom no gate refuses.
     pub(super) is_open: bool,
-    publishing: Publishing,
-    topics: HashMap<ByteString, ErasedHandler>,
+    publishing: Publishing<Asked>,
+    topics: HashMap<ByteString, Asked>,
     hooks: HashMap<ChannelHook, Vec<ErasedHandler>>,
     /// The times of its roster, if it has one: those of the last pattern that says so.
     pub(super) presence: Option<Settings>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            gates: Vec::new(),
+            is_open: false,
+            publishing: Publishing::Closed,
+            topics: HashMap::new(),
+            hooks: HashMap::new(),
+            presence: None,
+        }
+    }
 }
 
 impl fmt::Debug for Rules {
@@ -208,23 +240,30 @@ impl Rules {
             rules.add(known);
         }
         let by_default = all.access == Access::Open && !name.as_str().starts_with("private");
-        rules.is_open |= by_default || !rules.gates.is_empty();
+        rules.is_open |= by_default;
         Arc::new(rules)
     }
 
     fn add(&mut self, known: &ChannelRoutes) {
-        self.gates.extend(known.gates.iter().cloned());
-        self.is_open |= known.is_open;
+        let asked = |handler: &ErasedHandler| Asked {
+            pool: Arc::clone(&known.pool),
+            handler: Arc::clone(handler),
+        };
+        self.gates.extend(known.gates.iter().map(asked));
+        // A gate before everything says who may not, and of nothing that it is open.
+        self.is_open |=
+            known.is_open || (!known.gates.is_empty() && !known.pattern.is_everything());
         self.presence = known.presence.or(self.presence);
         match (&mut self.publishing, &known.publishing) {
-            (_, Publishing::Closed) => {}
-            (Publishing::Asked(all), Publishing::Asked(more)) => all.extend(more.iter().cloned()),
-            (Publishing::Asked(_), Publishing::Open) => {}
-            (ours, theirs) => *ours = theirs.clone(),
+            (_, Publishing::Closed) | (Publishing::Gated(_), Publishing::Open) => {}
+            (ours, Publishing::Open) => *ours = Publishing::Open,
+            (Publishing::Gated(all), Publishing::Gated(more)) => all.extend(more.iter().map(asked)),
+            (ours, Publishing::Gated(gates)) => {
+                *ours = Publishing::Gated(gates.iter().map(asked).collect());
+            }
         }
         for (topic, registered) in &known.topics {
-            let handler = Arc::clone(&registered.handler);
-            self.topics.entry(topic.clone()).or_insert(handler);
+            self.topics.entry(topic.clone()).or_insert_with(|| asked(&registered.handler));
         }
         for (hook, handlers) in &known.hooks {
             self.hooks.entry(*hook).or_default().extend(handlers.iter().cloned());
@@ -232,27 +271,22 @@ impl Rules {
     }
 
     /// Who is asked before a client's message passes; `None` if none may pass.
-    pub(super) fn publish_gates(&self) -> Option<&[ErasedHandler]> {
+    pub(super) fn publish_gates(&self) -> Option<&[Asked]> {
         match &self.publishing {
             Publishing::Closed => None,
             Publishing::Open => Some(&[]),
-            Publishing::Asked(gates) => Some(gates),
+            Publishing::Gated(gates) => Some(gates),
         }
     }
 
     /// The server's own handler of a topic.
-    pub(super) fn topic(&self, topic: &str) -> Option<&ErasedHandler> {
+    pub(super) fn topic(&self, topic: &str) -> Option<&Asked> {
         self.topics.get(topic)
     }
 
     /// What is run at a moment.
     pub(super) fn hooks(&self, hook: ChannelHook) -> &[ErasedHandler] {
         self.hooks.get(&hook).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether anything is run at any moment.
-    pub(super) fn has_hooks(&self) -> bool {
-        !self.hooks.is_empty()
     }
 }
 
@@ -302,6 +336,9 @@ mod tests {
         };
         let one = rules("exam:1", all(), Access::Closed);
         assert_eq!((one.gates.len(), one.hooks(ChannelHook::Opened).len()), (2, 2));
+        // What is asked of everything opens nothing.
+        let private = rules("private-a", all(), Access::Closed);
+        assert_eq!((private.gates.len(), private.is_open), (1, false));
         assert!(one.is_open && one.topic("topic").is_some());
         assert_eq!(one.publish_gates().map(<[_]>::len), Some(1));
         let two = rules("exam:2", all(), Access::Closed);

@@ -14,7 +14,7 @@ use crate::{
     node::Node,
     presence::Presence,
     session::Sessions,
-    socket::{DisconnectReason, NoSockets, Socket, SocketHub},
+    socket::{DisconnectReason, NoSockets, Socket, SocketData, SocketHub},
 };
 
 /// What a process gives to its handlers. Shared by all of them.
@@ -61,7 +61,7 @@ impl Services {
 }
 
 /// Why a handler runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Occasion {
     /// A client emitted an event.
@@ -80,8 +80,9 @@ pub enum Occasion {
     Subscription(ChannelName),
     /// A client publishes on a channel, or requests something there.
     Publication(ChannelName),
-    /// Something happened to a channel on this node.
-    ChannelHook(ChannelHook, ChannelName),
+    /// Something happened to a channel on this node. With what the program keeps with it, also where
+    /// this was its end.
+    ChannelHook(ChannelHook, ChannelName, Arc<SocketData>),
     /// A broadcast arrived.
     Broadcast,
     /// A transmit arrived.

@@ -1,19 +1,20 @@
 //! Ending and changing sessions, so that their sockets on every node know.
 //!
 //! Each method returns when every live node with sockets has confirmed that it has the word; the
-//! nodes then act at once. The sockets of a node that could not be told notice it by themselves,
-//! within a third of the session's time to live.
+//! nodes then act at once. Where a node could not be told of an end, its sockets notice by themselves,
+//! within a third of the session's time to live; of a change they do not, so it is to be told again.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SessionDocument, SessionError, SessionId, Sessions, UserId};
+use super::{SessionDocument, SessionError, SessionId, Sessions, Site, UserId};
 use crate::{
     address::{Namespace, ns},
     bus::{Bus, TransmitError},
     error::RouteError,
     handler::{FromMessage, Message, Payload},
+    id::MessageId,
     observer::Observers,
     socket::{DisconnectReason, Recipients},
 };
@@ -120,7 +121,8 @@ impl Authority {
     /// As [`end`](Self::end).
     pub async fn revoke_user(&self, user: &UserId) -> Result<(), AuthorityError> {
         self.sessions.revoke(user).await?;
-        Ok(self.bus.tell_all(&WS, REVOKED_EVENT, user).await?)
+        let revoked = Revoked { site: self.sessions.site().clone(), user: user.clone() };
+        Ok(self.bus.tell_all(&WS, REVOKED_EVENT, &revoked).await?)
     }
 
     /// Says that a session was changed in a way that matters to gates, such as its user's role: the
@@ -129,8 +131,25 @@ impl Authority {
     /// # Errors
     /// When a node does not confirm that it knows.
     pub async fn changed(&self, sid: &SessionId) -> Result<(), AuthorityError> {
-        Ok(self.bus.tell_all(&WS, CHANGED_EVENT, sid).await?)
+        let changed = Changed { sid: sid.clone(), id: self.bus.shared.ids.next() };
+        Ok(self.bus.tell_all(&WS, CHANGED_EVENT, &changed).await?)
     }
+}
+
+/// A user whose sessions are all over.
+#[derive(Debug, Serialize, Deserialize)]
+struct Revoked {
+    /// Another site may have a user of the same name.
+    site: Site,
+    user: UserId,
+}
+
+/// A session that gates are to judge again.
+#[derive(Debug, Serialize, Deserialize)]
+struct Changed {
+    sid: SessionId,
+    /// A node that hears it twice judges once.
+    id: MessageId,
 }
 
 /// The whole message, as only Whisk's own observers need it.
@@ -144,7 +163,7 @@ impl FromMessage for Whole {
 
 /// Does on this node what was told. Registered by every service that holds sockets.
 pub fn observers(cfg: &mut Observers) {
-    // The broadcast may be lost and is fast; the transmit is confirmed. Hearing both is harmless.
+    // The broadcast may be lost and is fast; the transmit is confirmed. To hear both does no harm.
     cfg.observer(OBSERVER)
         .on_broadcast(ENDED, ended)
         .on_transmit(ENDED, ended)
@@ -159,11 +178,13 @@ async fn ended(Whole(message): Whole, Payload(ended): Payload<Ended>) {
     message.services.hub.disconnect(Recipients::Session(ended.sid), reason).await;
 }
 
-async fn revoked(Whole(message): Whole, Payload(user): Payload<UserId>) {
-    let reason = DisconnectReason::SessionEnded(None);
-    message.services.hub.disconnect(Recipients::User(user), reason).await;
+async fn revoked(Whole(message): Whole, Payload(revoked): Payload<Revoked>) {
+    if revoked.site == *message.services.sessions.site() {
+        let reason = DisconnectReason::SessionEnded(None);
+        message.services.hub.disconnect(Recipients::User(revoked.user), reason).await;
+    }
 }
 
-async fn changed(Whole(message): Whole, Payload(sid): Payload<SessionId>) {
-    message.services.channels.judge_session(sid).await;
+async fn changed(Whole(message): Whole, Payload(changed): Payload<Changed>) {
+    message.services.channels.judge_session(changed.sid, &changed.id).await;
 }

@@ -124,6 +124,14 @@ impl TestSocket {
         got.unwrap_or_else(|| panic!("no {event} was received, but {:?}", self.mailbox.names()))
     }
 
+    /// Takes the oldest event of this name that has come until now, its payload read as a `T`.
+    ///
+    /// # Panics
+    /// When its payload is no `T`.
+    pub fn received<T: DeserializeOwned>(&self, event: &str) -> Option<T> {
+        self.mailbox.take(event).map(|got| got.args.first().expect("the payload is a T"))
+    }
+
     /// Asserts that no event of this name has come until now. What was emitted on the socket's own
     /// node before has come by then.
     ///

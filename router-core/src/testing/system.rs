@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
@@ -43,6 +44,7 @@ pub struct TestSystemBuilder {
     node: NodeAddress,
     limits: Limits,
     access: Access,
+    site: Site,
 }
 
 impl TestSystemBuilder {
@@ -57,6 +59,16 @@ impl TestSystemBuilder {
     #[must_use]
     pub fn observers(mut self, configure: impl FnOnce(&mut Observers)) -> Self {
         configure(&mut self.observers);
+        self
+    }
+
+    /// The site that it serves, in place of the only one.
+    ///
+    /// # Panics
+    /// When the name is no site's.
+    #[must_use]
+    pub fn site(mut self, name: &str) -> Self {
+        self.site = Site::try_from(ByteString::from(name)).expect("a site's name");
         self
     }
 
@@ -141,7 +153,7 @@ fn run(
         crate::session::observers(&mut observers);
         let observers = ObserverSet::new(observers).expect("observers are unambiguous");
         let node = Node::start(spec, backend.clone()).await.expect("the node starts");
-        let sessions = Sessions::new(backend.records, Site::main(), SessionSettings::default());
+        let sessions = Sessions::new(backend.records, builder.site, SessionSettings::default());
         let hub = Arc::new(TestHub::new(node.bus().clone(), jobs));
         let dyn_hub: Arc<dyn SocketHub> = Arc::clone(&hub) as _;
         node.bus().attach_sockets(&dyn_hub);
@@ -188,6 +200,7 @@ impl TestSystem {
             node: ns("ws").node(0),
             limits: Limits::default(),
             access: Access::default(),
+            site: Site::main(),
         }
     }
 

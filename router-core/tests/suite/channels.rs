@@ -213,7 +213,7 @@ type Seen = Arc<Mutex<Vec<String>>>;
 fn hooked(cfg: &mut Routes) {
     async fn note(seen: Data<Mutex<Vec<String>>>, channel: Channel, socket: Socket, what: &str) {
         let user = socket.user_id().map(ToString::to_string).unwrap_or_default();
-        // The channel's own values live from its first socket to its last.
+        // The channel's own values live from its first socket to its last hook.
         let count = channel.locals().map(|locals| {
             let before: u32 = locals.get().unwrap_or(0);
             locals.insert(before + 1);
@@ -253,8 +253,8 @@ async fn hooks_see_a_channels_life_on_a_node_in_order() {
         "subscribed open:1 ann Some(2)",
         "subscribed open:1 bob Some(3)",
         "unsubscribed open:1 ann Some(4)",
-        "unsubscribed open:1 bob None",
-        "closed open:1 bob None",
+        "unsubscribed open:1 bob Some(5)",
+        "closed open:1 bob Some(6)",
     ];
     assert_eq!(*seen.lock().unwrap(), wanted);
 }

@@ -12,3 +12,4 @@ mod node;
 mod presence;
 mod queries;
 mod rooms;
+mod seats;

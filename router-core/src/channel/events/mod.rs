@@ -12,7 +12,7 @@ use super::{
     ChannelName, Channels,
     message::Subscribed,
     roster::{Gone, first_page},
-    subscribe::Wish,
+    subscribe::{Hooks, Wish},
 };
 use crate::{
     args::Args,
@@ -57,7 +57,7 @@ async fn subscribe(message: Whole, Payload(asked): Payload<Subscribe>) -> Result
     let query = asked.query.map(|query| query.get().into()).unwrap_or_default();
     let wish = Wish { query, by_server: false, profile };
     let node = &channels.node;
-    let position = node.subscribe(&message.services, &socket, &name, wish).await?;
+    let position = node.subscribe(&message.services, &socket, &name, wish, Hooks::Await).await?;
     // Read after the socket is on the channel: of a change that is not in the page it hears.
     let has_roster = node.rules(&name).presence.is_some();
     let (client, presence) = if has_roster {
@@ -88,7 +88,8 @@ struct About {
 async fn unsubscribe(message: Whole, Payload(about): Payload<About>) -> Result<Args, RouteError> {
     let Whole { channels, socket, message } = message;
     let name = ChannelName::try_from(about.channel)?;
-    channels.node.unsubscribe(&message.services, &socket, &name, Gone::Left).await;
+    let services = &message.services;
+    channels.node.unsubscribe(services, &socket, &name, Gone::Left, Hooks::Await).await;
     Ok(told(&About { channel: name.text() }))
 }
 

@@ -80,13 +80,14 @@ pub(super) async fn update(
     Ok(done())
 }
 
-/// Has the nodes ping everybody on the channel now, and tell whom they heard.
+/// Has the nodes ping everybody on the channel now, and tell this socket whom they heard.
 pub(super) async fn knock(
     whole: Whole,
     Payload(about): Payload<About>,
 ) -> Result<Args, RouteError> {
     let name = with_roster(&whole, about.channel)?;
-    whole.channels.node.knock(&name).await?;
+    let tid = whole.socket.address().tid().ok_or_else(RouteError::internal)?;
+    whole.channels.node.knock(&name, tid).await?;
     Ok(done())
 }
 

@@ -1,6 +1,6 @@
 //! What clients say on channels: messages, requests, replies.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,11 @@ use crate::{
         ChannelName, Channels, Level, Position,
         frame::{Audience, Publication, RequestReply, Sender, Word},
         handle::sender,
+        judge::{message_for, refused},
         message::Told,
         requests::{self, Request},
-        subscribe::{ask, message_for, refused},
+        rules::Asked,
+        turns::Turn,
     },
     clock,
     error::{ErrorBody, RouteError, code},
@@ -77,25 +79,27 @@ struct Replied<'a> {
 
 pub(super) async fn request(message: Whole) -> Result<Args, RouteError> {
     let said = Saying::read(message).await?;
-    let node = &said.channels.node;
+    let node = Arc::clone(&said.channels.node);
     if let Some(outcome) = said.by_server().await {
         let (answer, id) = (outcome?, node.bus.shared.ids.next());
         let sender = Sender { at: clock::millis(), ..said.sender.clone() };
         return replied(&id, None, &sender, answer);
     }
     said.pass().await?;
+    let mut said = said;
     let publication = said.publication(true);
     let id = publication.id.clone();
     let max = node.limits().requests_per_socket.get().unwrap_or(u64::MAX);
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let asked = said.to.as_ref().map(|to| to.tid.clone());
     let request = Request { id: id.clone(), channel: said.name.clone(), asked };
-    let Some(tid) = said.socket.address().tid() else { return Err(RouteError::internal()) };
-    let waiting = node.requests.begin(tid, request, max).map_err(|requests::TooMany| {
+    let tid = said.socket.address().tid().cloned().ok_or_else(RouteError::internal)?;
+    let waiting = node.requests.begin(&tid, request, max).map_err(|requests::TooMany| {
         node.metrics().limit("requests_per_socket");
         RouteError::overloaded(1_000)
     })?;
     said.send(publication).await?;
+    said.rest();
     let within = said.timeout_ms.unwrap_or(REQUEST_MS).min(REQUEST_MAX_MS);
     let reply = tokio::time::timeout(Duration::from_millis(within), waiting.reply()).await;
     let timeout = || RouteError::new(code::TIMEOUT, "Nobody replied in time.");
@@ -147,8 +151,12 @@ pub(super) async fn reply(
         return Err(RouteError::new(code::BAD_PAYLOAD, "`re` is no id.").with("path", "re"));
     }
     let (_, data) = message.args.split_first().map_err(|_| RouteError::internal())?;
-    let sender = sender(&socket);
-    let reply = RequestReply { channel: name, re: head.re, to, sender, error: head.error };
+    let (site, sender) = (channels.node.site.clone(), sender(&socket));
+    let (failed, data) = match head.error {
+        Some(error) => (true, RouteError::from(error).to_args()),
+        None => (false, data),
+    };
+    let reply = RequestReply { site, channel: name, re: head.re, to, sender, failed };
     channels.node.pass_reply(node, reply, data).await?;
     Ok(done())
 }
@@ -195,6 +203,8 @@ struct Saying {
     data: Args,
     sender: Sender,
     message: Message,
+    /// What the socket says next on the channel waits for this.
+    turn: Option<Turn<(TenantId, ChannelName)>>,
 }
 
 impl Saying {
@@ -207,12 +217,20 @@ impl Saying {
         let name = ChannelName::try_from(head.channel)?;
         whole.must_be_on(&name)?;
         let Whole { channels, socket, message } = whole;
+        let tid = socket.address().tid().cloned().ok_or_else(RouteError::internal)?;
+        // Before anything is waited for: so it is in the order in which the client spoke.
+        let turn = Some(channels.node.sayings.ticket((tid, name.clone())).begin().await);
         let to = match head.to {
             Some(to) => Some(Target::find(&channels, &name, to).await?),
             None => None,
         };
         let (topic, timeout_ms, sender) = (head.topic, head.timeout_ms, sender(&socket));
-        Ok(Self { channels, socket, name, topic, to, timeout_ms, data, sender, message })
+        Ok(Self { channels, socket, name, topic, to, timeout_ms, data, sender, message, turn })
+    }
+
+    /// It is said, and only the answer is waited for.
+    fn rest(&mut self) {
+        (self.data, self.message.args, self.turn) = (Args::EMPTY, Args::EMPTY, None);
     }
 
     fn as_message(&self) -> Message {
@@ -223,28 +241,32 @@ impl Saying {
 
     /// What the server's own handler of the topic says; `None` without one.
     async fn by_server(&self) -> Option<Result<Args, RouteError>> {
-        let rules = self.channels.node.rules(&self.name);
-        let handler = rules.topic(&self.topic)?;
+        let node = &self.channels.node;
+        let rules = node.rules(&self.name);
+        let Asked { pool, handler } = rules.topic(&self.topic)?;
+        let Ok(_place) = pool.enter().await else {
+            node.metrics().limit("route_queue");
+            return Some(Err(RouteError::overloaded(1_000)));
+        };
         Some(guarded(handler, self.as_message()).await)
     }
 
     /// Whether the others are to hear it.
     async fn pass(&self) -> Result<(), RouteError> {
-        let rules = self.channels.node.rules(&self.name);
-        let gates = rules.publish_gates().ok_or_else(refused)?;
-        let asked = async {
-            for gate in gates {
-                ask(gate, self.as_message()).await?;
-            }
-            Ok(())
-        };
-        let outcome = self.channels.node.in_time(asked).await;
-        outcome.unwrap_or_else(|| Err(RouteError::unavailable()))
+        let node = &self.channels.node;
+        let rules = node.rules(&self.name);
+        for gate in rules.publish_gates().ok_or_else(refused)? {
+            node.ask_gate(gate, self.as_message()).await?;
+        }
+        Ok(())
     }
 
     fn publication(&self, asks: bool) -> Publication {
         let to = match &self.to {
-            Some(to) => Audience::Direct(self.name.clone(), to.tid.clone()),
+            Some(to) => {
+                let site = self.channels.node.site.clone();
+                Audience::Direct(site, self.name.clone(), to.tid.clone())
+            }
             None => Audience::Channel(self.name.clone()),
         };
         self.channels.node.publication(to, &self.topic, Some(self.sender.clone()), asks)

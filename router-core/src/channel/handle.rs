@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::{
     Answers, ChannelKey, ChannelName, Level, Position, PublishError, SubscribeError,
     frame::{Audience, Boot, Sender, Word},
+    moments::Hooks,
     node::ChannelNode,
     roster::Gone,
     rules::ChannelRules,
-    subscribe::{Hooks, Wish},
+    subscribe::Wish,
 };
 use crate::{
     address::Address,

@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 
 use super::{
     ChannelName, message,
+    moments::Hooks,
     node::ChannelNode,
     roster::Gone,
     rules::{Asked, Rules},
-    subscribe::Hooks,
 };
 use crate::{
     args::Args,
@@ -48,9 +48,12 @@ impl ChannelNode {
         if !rules.is_open {
             return Err(refused());
         }
-        let args = Args::from_checked_json(query.clone(), Vec::new());
         let occasion = Occasion::Subscription(name.clone());
-        let message = message_for(services, socket, occasion, name.text(), args);
+        let message = Message {
+            event: name.text(),
+            args: Args::from_checked_json(query.clone(), Vec::new()),
+            ..Message::of(services, socket.clone(), occasion)
+        };
         for gate in &rules.gates {
             self.ask_gate(gate, message.clone()).await?;
         }
@@ -143,23 +146,5 @@ impl ChannelNode {
             tracing::debug!(%error, "a socket was not told that it is off a channel");
         }
         self.run_moments(services, moments, Hooks::Await).await;
-    }
-}
-
-/// A message for a handler that is asked about a socket on a channel.
-pub(super) fn message_for(
-    services: &Arc<Services>,
-    socket: &Socket,
-    occasion: Occasion,
-    event: ByteString,
-    args: Args,
-) -> Message {
-    Message {
-        occasion,
-        event,
-        args,
-        origin: socket.address().clone(),
-        socket: Some(socket.clone()),
-        services: Arc::clone(services),
     }
 }

@@ -3,15 +3,22 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    ChannelHook, ChannelName, judge::message_for, local::Here, node::ChannelNode, rules::Rules,
-    subscribe::Hooks, turns::Ticket,
+    ChannelHook, ChannelName, local::Here, node::ChannelNode, rules::Rules, turns::Ticket,
 };
 use crate::{
-    args::Args,
-    handler::{Occasion, Services},
+    handler::{Message, Occasion, Services},
     route::dispatch::guarded,
     socket::{Socket, SocketData},
 };
+
+/// What is done with the hooks of what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hooks {
+    /// They are waited for.
+    Await,
+    /// They run as a task of this thread: who asks may be a hook, which none can come before.
+    Spawn,
+}
 
 /// Something that happened to a channel, of which hooks are to hear in its turn.
 pub(super) struct Moment {
@@ -78,7 +85,8 @@ impl ChannelNode {
         for hook in hooks {
             for handler in rules.hooks(*hook) {
                 let occasion = Occasion::ChannelHook(*hook, name.clone(), Arc::clone(&locals));
-                let message = message_for(services, &socket, occasion, name.text(), Args::EMPTY);
+                let about = Message::of(services, socket.clone(), occasion);
+                let message = Message { event: name.text(), ..about };
                 match self.in_time(guarded(handler, message)).await {
                     Some(Ok(_)) => {}
                     Some(Err(error)) => {

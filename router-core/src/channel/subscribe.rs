@@ -13,7 +13,7 @@ use super::{
     ChannelHook, ChannelName, Position, SubscribeError,
     judge::is_passing,
     local::{Change, Seat},
-    moments::Moment,
+    moments::{Hooks, Moment},
     node::ChannelNode,
     roster::Gone,
     rules::Rules,
@@ -34,15 +34,6 @@ pub(super) struct Wish {
     pub(super) by_server: bool,
     /// What the client says of itself on the roster; `None` if it only watches.
     pub(super) profile: Option<Profile>,
-}
-
-/// What is done with the hooks of what happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hooks {
-    /// They are waited for.
-    Await,
-    /// They run as a task of this thread: who asks may be a hook, which none can come before.
-    Spawn,
 }
 
 impl ChannelNode {

@@ -109,6 +109,19 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message of something about a socket, which is also who it comes from. Without a name and
+    /// arguments.
+    pub fn of(services: &Arc<Services>, socket: Socket, occasion: Occasion) -> Self {
+        Self {
+            occasion,
+            event: ByteString::new(),
+            args: Args::EMPTY,
+            origin: socket.address().clone(),
+            socket: Some(socket),
+            services: Arc::clone(services),
+        }
+    }
+
     /// The socket that it came from, or that it is for.
     pub fn socket(&self) -> Option<&Socket> {
         self.socket.as_ref()

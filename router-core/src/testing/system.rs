@@ -363,14 +363,8 @@ pub(super) async fn wait<T>(
 
 impl Core {
     pub(super) fn message(&self, socket: &Socket, occasion: Occasion, event: &str) -> Message {
-        Message {
-            occasion,
-            event: event.into(),
-            args: crate::Args::EMPTY,
-            origin: socket.address().clone(),
-            socket: Some(socket.clone()),
-            services: Arc::clone(&self.services),
-        }
+        let event = event.into();
+        Message { event, ..Message::of(&self.services, socket.clone(), occasion) }
     }
 
     pub(super) fn remove(&self, socket: &Socket, reason: DisconnectReason) {

@@ -132,7 +132,7 @@ async fn a_confirmation_is_renewed_on_the_living_socket() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_confirmation_that_runs_out_ends_the_socket_and_its_client_may_come_back() {
-    let cluster = short(Duration::from_millis(200));
+    let cluster = short(Duration::from_secs(1));
     let server = cluster.serve(1).await;
     let mut client = cluster.client(&server).await;
     asked(&mut client).await;

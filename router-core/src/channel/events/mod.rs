@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 use super::{
     ChannelName, Channels,
     message::Subscribed,
+    moments::Hooks,
     roster::{Gone, first_page},
-    subscribe::{Hooks, Wish},
+    subscribe::Wish,
 };
 use crate::{
     args::Args,

@@ -14,7 +14,7 @@ use crate::{
         ChannelName, Channels, Level, Position,
         frame::{Audience, Publication, RequestReply, Sender, Word},
         handle::sender,
-        judge::{message_for, refused},
+        judge::refused,
         message::Told,
         requests::{self, Request},
         rules::Asked,
@@ -235,8 +235,8 @@ impl Saying {
 
     fn as_message(&self) -> Message {
         let occasion = Occasion::Publication(self.name.clone());
-        let (services, data) = (&self.message.services, self.data.clone());
-        message_for(services, &self.socket, occasion, self.topic.clone(), data)
+        let about = Message::of(&self.message.services, self.socket.clone(), occasion);
+        Message { event: self.topic.clone(), args: self.data.clone(), ..about }
     }
 
     /// What the server's own handler of the topic says; `None` without one.

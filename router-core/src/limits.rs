@@ -140,6 +140,7 @@ macro_rules! limits {
                 self.frames_per_second = Limit::Off;
                 self.route_in_flight = Limit::Off;
                 self.route_queue = Limit::Off;
+                self.socket_in_flight = Limit::Off;
                 self.socket_queue = Limit::Off;
                 self.nsps_per_connection = Limit::Off;
                 self.rooms_per_socket = Limit::Off;
@@ -201,6 +202,9 @@ limits! {
     /// Messages of one connection a second that are no events: pings, pongs, and acknowledgements of
     /// what nobody asked; bursts of four times that. Beyond it: close 4029. 200.
     frames_per_second: u64 = 200;
+    /// Events of one socket that run at once on routes that allow that, such as Whisk's own. Beyond it
+    /// events wait. 256.
+    socket_in_flight: u64 = 256;
     /// Events of one socket that wait for their turn. Beyond it: `overloaded`. 256.
     socket_queue: u64 = 256;
     /// Bytes of the events of one socket that wait for their turn. Beyond it: `overloaded`. 1 MiB.

@@ -85,6 +85,7 @@ impl Bounds {
                 .map(|per_second| Pace { per_second, burst: JOINS_BURST }),
             frames_that_are_no_events: limits.frames_per_second.get().map(Pace::per_second),
             socket_queue: Room {
+                at_once: size(limits.socket_in_flight),
                 events: size(limits.socket_queue),
                 bytes: size(limits.socket_queue_bytes),
             },

@@ -25,7 +25,7 @@ pub(crate) fn routes(cfg: &mut Routes) {
         .on("leave", leave)
         .on("to-room", to_room)
         .on("to-all", to_all)
-        .on("bcast", bcast)
+        .on_concurrent("bcast", bcast)
         .on("kick", kick)
         .on("kick-transport", kick_transport);
 }
@@ -103,7 +103,8 @@ async fn to_all(io: Io, args: Args) -> Result<&'static str, RouteError> {
     Ok("ok")
 }
 
-/// `bcast`: `msg` to everyone in the namespace on every node.
+/// `bcast`: `msg` to everyone in the namespace on every node. Those that follow each other do not wait
+/// until the bus has taken the one before; it gets them in their order all the same.
 async fn bcast(io: Io, args: Args) -> Result<(), RouteError> {
     Ok(io.emit_args("msg", args).await?)
 }

@@ -97,7 +97,7 @@ impl Inbox {
         let numbers = by_message.map(|(message, (route, _))| (message.clone(), route.index()));
         self.bus.shared.queues.set(numbers);
         // The queues bound how many may wait, and the bytes are those of the node's stream.
-        let room = Room { events: usize::MAX, bytes: usize::MAX };
+        let room = Room { at_once: usize::MAX, events: usize::MAX, bytes: usize::MAX };
         let mut lanes: HashMap<u16, Lanes<Ready>> = HashMap::new();
         let mut running = FuturesUnordered::new();
         let mut stop = std::pin::pin!(stop);
@@ -139,7 +139,7 @@ impl Inbox {
                 else => break,
             };
             lane.finished(route);
-            while let Some((route, ready)) = lane.next_start() {
+            while let Some((route, ready)) = lane.next_start(room) {
                 running.push(self.run(route, ready, &services));
             }
         }

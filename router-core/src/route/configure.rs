@@ -75,11 +75,19 @@ pub enum Hook {
     ConfirmError,
 }
 
+/// A handler of one event.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) registered: Registered,
+    /// Whether several of one socket may run at once.
+    pub(super) concurrent: bool,
+}
+
 /// One named route while it is registered.
 #[derive(Debug, Default)]
 pub struct Route {
-    pub(super) events: HashMap<ByteString, Registered>,
-    pub(super) concurrent: bool,
+    pub(super) events: HashMap<ByteString, Event>,
+    concurrent: bool,
     /// Whether its handlers are Whisk's own, which have bounds of their own.
     pub(super) own: bool,
     name: ByteString,
@@ -94,23 +102,49 @@ impl Route {
     where
         H: Handler<S, M>,
     {
-        let at = Location::caller();
+        let registered = Registered { handler: erase(handler), at: Location::caller() };
+        self.add(method, Event { registered, concurrent: false })
+    }
+
+    /// [`on`](Self::on), and several events of one socket may run at once, up to the limit
+    /// `socket_in_flight`. They still start in order, each up to where it waits for the first time,
+    /// as for a store or the bus.
+    #[track_caller]
+    pub fn on_concurrent<H, S: 'static, M: 'static>(
+        &mut self,
+        method: &str,
+        handler: H,
+    ) -> &mut Self
+    where
+        H: Handler<S, M>,
+    {
+        let registered = Registered { handler: erase(handler), at: Location::caller() };
+        self.add(method, Event { registered, concurrent: true })
+    }
+
+    /// [`on_concurrent`](Self::on_concurrent) for all events of this route.
+    pub fn concurrent(&mut self) -> &mut Self {
+        self.concurrent = true;
+        self
+    }
+
+    pub(super) fn is_concurrent(&self, event: &Event) -> bool {
+        self.concurrent || event.concurrent
+    }
+
+    fn add(&mut self, method: &str, event: Event) -> &mut Self {
+        let second = event.registered.at;
         match self.events.entry(method.into()) {
             Entry::Vacant(place) => {
-                place.insert(Registered { handler: erase(handler), at });
+                place.insert(event);
             }
             Entry::Occupied(place) => {
                 let dot = if self.name.is_empty() { "" } else { "." };
                 let name = format!("event {}{dot}{method}", self.name);
-                self.duplicates.push(Duplicate { name, first: place.get().at, second: at });
+                let first = place.get().registered.at;
+                self.duplicates.push(Duplicate { name, first, second });
             }
         }
-        self
-    }
-
-    /// Lets several events of one socket run at once on this route. They still start in order.
-    pub fn concurrent(&mut self) -> &mut Self {
-        self.concurrent = true;
         self
     }
 

@@ -78,12 +78,14 @@ impl Router {
         let mut gates = Vec::new();
         for (name, route) in std::mem::take(&mut routes.routes) {
             let index = u16::try_from(gates.len()).unwrap_or(u16::MAX);
-            let id = RouteId::new(index, route.concurrent);
             gates.push(if route.own { Gate::open() } else { Gate::new(limits) });
-            for (method, registered) in route.events {
-                let event =
-                    if name.is_empty() { method } else { format!("{name}.{method}").into() };
-                events.insert(event, (id, registered));
+            for (method, event) in &route.events {
+                let id = RouteId::new(index, route.is_concurrent(event));
+                let name = match &*name {
+                    "" => method.clone(),
+                    name => format!("{name}.{method}").into(),
+                };
+                events.insert(name, (id, event.registered.clone()));
             }
         }
         let fallback = routes.fallback.take().map(|registered| {

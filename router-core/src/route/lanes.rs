@@ -1,4 +1,5 @@
-//! The order of one socket's events: they start as they came, and one at a time on each route.
+//! The order of one socket's events: they start as they came, one at a time on each route, or several
+//! at once where a route allows it.
 //!
 //! A plain state machine. An event that came first starts first, whatever its route: if the head's
 //! route is busy, those behind it wait too.
@@ -12,6 +13,8 @@ use super::RouteId;
 pub struct Lanes<E> {
     /// Routes of which an event runs; few, so a list is faster than a map.
     running: Vec<RouteId>,
+    /// How many run of those that may run at once.
+    concurrent: usize,
     waiting: VecDeque<Waiting<E>>,
     /// Of all that wait.
     bytes: usize,
@@ -24,10 +27,12 @@ struct Waiting<E> {
     event: E,
 }
 
-/// How much may wait.
+/// How much may run and wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Events.
+    /// Events that run at once, where their routes allow that. Those beyond wait.
+    pub at_once: usize,
+    /// Events that wait.
     pub events: usize,
     /// Bytes of all of them together. One event alone may be larger, since it could never be run
     /// otherwise.
@@ -49,14 +54,14 @@ pub enum Arrival<E> {
 
 impl<E> Default for Lanes<E> {
     fn default() -> Self {
-        Self { running: Vec::new(), waiting: VecDeque::new(), bytes: 0 }
+        Self { running: Vec::new(), concurrent: 0, waiting: VecDeque::new(), bytes: 0 }
     }
 }
 
 impl<E> Lanes<E> {
     /// An event that holds `bytes` came for `route`; there is `room` for those that wait.
     pub fn arrive(&mut self, route: RouteId, event: E, bytes: usize, room: Room) -> Arrival<E> {
-        if self.waiting.is_empty() && self.begin(route) {
+        if self.waiting.is_empty() && self.begin(route, room) {
             return Arrival::Start(event);
         }
         if self.waiting.len() >= room.events {
@@ -70,17 +75,19 @@ impl<E> Lanes<E> {
         Arrival::Waits
     }
 
-    /// An event of `route` finished: the next event that may start now. Call again until `None`.
+    /// An event of `route` finished; [`next_start`](Self::next_start) has those that may start now.
     pub fn finished(&mut self, route: RouteId) {
-        if let Some(at) = self.running.iter().position(|running| *running == route) {
+        if route.is_concurrent() {
+            self.concurrent = self.concurrent.saturating_sub(1);
+        } else if let Some(at) = self.running.iter().position(|running| *running == route) {
             self.running.swap_remove(at);
         }
     }
 
-    /// The next waiting event, if it may start now.
-    pub fn next_start(&mut self) -> Option<(RouteId, E)> {
+    /// The next waiting event, if it may start now. Call again until `None`.
+    pub fn next_start(&mut self, room: Room) -> Option<(RouteId, E)> {
         let route = self.waiting.front()?.route;
-        if !self.begin(route) {
+        if !self.begin(route, room) {
             return None;
         }
         let Waiting { route, bytes, event } = self.waiting.pop_front()?;
@@ -99,12 +106,19 @@ impl<E> Lanes<E> {
 
     /// Whether nothing runs or waits.
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.waiting.is_empty()
+        self.running.is_empty() && self.concurrent == 0 && self.waiting.is_empty()
     }
 
-    fn begin(&mut self, route: RouteId) -> bool {
+    /// Whether as many run at once as may.
+    pub fn is_crowded(&self, room: Room) -> bool {
+        self.concurrent >= room.at_once
+    }
+
+    fn begin(&mut self, route: RouteId, room: Room) -> bool {
         if route.is_concurrent() {
-            return true;
+            let begins = !self.is_crowded(room);
+            self.concurrent += usize::from(begins);
+            return begins;
         }
         if self.running.contains(&route) {
             return false;
@@ -121,7 +135,7 @@ mod tests {
     const A: RouteId = RouteId::new(0, false);
     const B: RouteId = RouteId::new(1, false);
     const FREE: RouteId = RouteId::new(2, true);
-    const WIDE: Room = Room { events: 10, bytes: 10 };
+    const WIDE: Room = Room { at_once: 10, events: 10, bytes: 10 };
 
     #[test]
     fn events_start_in_order_and_one_at_a_time_on_each_route() {
@@ -132,29 +146,39 @@ mod tests {
         // Behind an event that waits, also a free route waits: the order of starts is kept.
         assert_eq!(lanes.arrive(FREE, 4, 1, WIDE), Arrival::Waits);
         lanes.finished(B);
-        assert_eq!(lanes.next_start(), None);
+        assert_eq!(lanes.next_start(WIDE), None);
         lanes.finished(A);
-        assert_eq!(lanes.next_start(), Some((A, 3)));
-        assert_eq!(lanes.next_start(), Some((FREE, 4)));
-        assert_eq!(lanes.next_start(), None);
+        assert_eq!(lanes.next_start(WIDE), Some((A, 3)));
+        assert_eq!(lanes.next_start(WIDE), Some((FREE, 4)));
+        assert_eq!(lanes.next_start(WIDE), None);
         lanes.finished(A);
+        lanes.finished(FREE);
         assert!(lanes.is_idle());
     }
 
     #[test]
-    fn a_route_that_opted_out_runs_several_at_once() {
+    fn a_route_that_opted_out_runs_several_at_once_up_to_the_bound() {
         let mut lanes = Lanes::default();
+        let room = Room { at_once: 3, ..WIDE };
         for n in 0..3 {
-            assert_eq!(lanes.arrive(FREE, n, 1, Room { events: 0, bytes: 10 }), Arrival::Start(n));
+            assert_eq!(lanes.arrive(FREE, n, 1, room), Arrival::Start(n));
         }
+        assert!(lanes.is_crowded(room));
+        assert_eq!(lanes.arrive(FREE, 3, 1, room), Arrival::Waits);
+        assert_eq!(lanes.next_start(room), None);
+        lanes.finished(FREE);
+        assert_eq!(lanes.next_start(room), Some((FREE, 3)));
+        (0..3).for_each(|_| lanes.finished(FREE));
+        assert!(lanes.is_idle());
     }
 
     #[test]
     fn events_beyond_the_bound_are_refused() {
         let mut lanes = Lanes::default();
-        assert_eq!(lanes.arrive(A, 1, 1, Room { events: 1, bytes: 10 }), Arrival::Start(1));
-        assert_eq!(lanes.arrive(A, 2, 1, Room { events: 1, bytes: 10 }), Arrival::Waits);
-        assert_eq!(lanes.arrive(B, 3, 1, Room { events: 1, bytes: 10 }), Arrival::Refused(3));
+        let room = Room { events: 1, ..WIDE };
+        assert_eq!(lanes.arrive(A, 1, 1, room), Arrival::Start(1));
+        assert_eq!(lanes.arrive(A, 2, 1, room), Arrival::Waits);
+        assert_eq!(lanes.arrive(B, 3, 1, room), Arrival::Refused(3));
     }
 
     #[test]
@@ -167,10 +191,10 @@ mod tests {
         assert_eq!(lanes.arrive(A, 4, 3, WIDE), Arrival::Waits);
         assert_eq!(lanes.waiting_bytes(), 10);
         lanes.finished(A);
-        assert_eq!(lanes.next_start(), Some((A, 2)));
+        assert_eq!(lanes.next_start(WIDE), Some((A, 2)));
         assert_eq!(lanes.waiting_bytes(), 3);
         lanes.finished(A);
-        assert_eq!(lanes.next_start(), Some((A, 4)));
+        assert_eq!(lanes.next_start(WIDE), Some((A, 4)));
         assert_eq!(lanes.waiting_bytes(), 0);
         // One that is alone waits whatever its size.
         assert_eq!(lanes.arrive(A, 5, 1_000, WIDE), Arrival::Waits);

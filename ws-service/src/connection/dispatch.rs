@@ -1,6 +1,13 @@
 //! From an event to its handler, and from the handler's result to the acknowledgement.
+//!
+//! A handler is begun on the spot, in the connection's own round: most end before they wait for
+//! anything, and cost no task.
 
-use std::{rc::Rc, sync::Arc};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use bytestring::ByteString;
 use router_core::{
@@ -19,6 +26,10 @@ use super::{
     link::Notice,
 };
 use crate::shard::table::LocalSocket;
+
+/// Handlers that are begun on the spot in one round of a connection. Those beyond are tasks from their
+/// start, so that the other connections of the thread have their turn between them.
+const ON_THE_SPOT: u32 = 16;
 
 /// An admitted socket of this connection, with its events that run and wait.
 #[derive(Debug)]
@@ -57,8 +68,13 @@ impl Connection {
                 let ready = Ready { found, id, name, args };
                 let (bytes, room) = (ready.bytes(), shared.rules.bounds.socket_queue);
                 match live.lanes.arrive(route, ready, bytes, room) {
-                    Arrival::Start(ready) => return self.run(key, route, ready),
-                    Arrival::Waits => return self.shard.hold_events(&self.link, bytes),
+                    Arrival::Start(ready) => return self.run(key, Some((route, ready))),
+                    Arrival::Waits => {
+                        if live.lanes.is_crowded(room) {
+                            metrics.limit("socket_in_flight");
+                        }
+                        return self.shard.hold_events(&self.link, bytes);
+                    }
                     Arrival::Refused(_) => {
                         metrics.limit("socket_queue");
                         RouteError::overloaded(1_000)
@@ -73,29 +89,53 @@ impl Connection {
         self.step(Input::Finished { key, id, result: Err(refused) });
     }
 
-    /// Runs a handler as a task of its own: it may finish also when its connection is gone.
-    fn run(&mut self, key: SocketKey, route: RouteId, ready: Ready) {
-        let Some(live) = self.sockets.iter().find(|live| live.local.key == key) else { return };
-        let shared = &self.shard.shared;
-        let info = &live.local.info;
+    /// Runs a handler, and those that it kept waiting.
+    fn run(&mut self, key: SocketKey, mut next: Option<(RouteId, Ready)>) {
+        while let Some((route, ready)) = next {
+            let id = ready.id;
+            if let Some(result) = self.begin(key, route, ready) {
+                self.end_one(key, route, id, result);
+            }
+            next = self.next_start(key);
+        }
+        if self.running == 0 {
+            self.step(Input::Idle);
+        }
+    }
+
+    /// Begins a handler. `None` if it goes on as a task of its own: it may finish also when its
+    /// connection is gone.
+    fn begin(
+        &mut self,
+        key: SocketKey,
+        route: RouteId,
+        ready: Ready,
+    ) -> Option<Result<Args, RouteError>> {
+        let live = self.sockets.iter().find(|live| live.local.key == key)?;
+        let shared = Arc::clone(&self.shard.shared);
         let Ready { found, id, name, args } = ready;
-        let message = Message {
-            occasion: Occasion::Event,
-            event: name,
-            args,
-            origin: info.address.clone(),
-            socket: Some(lifecycle::handle(shared, info)),
-            services: Arc::clone(&shared.services),
-        };
+        let socket = lifecycle::handle(&shared, &live.local.info);
+        let about = Message::of(&shared.services, socket, Occasion::Event);
+        let message = Message { event: name, args, ..about };
         self.running += 1;
-        let (shared, link) = (Arc::clone(shared), Rc::clone(&self.link));
-        let work = self.open.work();
+        let mut handling = Box::pin(async move { shared.router.run(found, message).await });
+        if self.begun < ON_THE_SPOT {
+            self.begun += 1;
+            // Whatever it waits for, its task asks again for itself. Nothing of the connection or the
+            // shard is borrowed here.
+            let mut cx = Context::from_waker(Waker::noop());
+            if let Poll::Ready(result) = handling.as_mut().poll(&mut cx) {
+                return Some(result);
+            }
+        }
+        let (link, work) = (Rc::clone(&self.link), self.open.work());
         actix_rt::spawn(async move {
-            let result = shared.router.run(found, message).await;
+            let result = handling.await;
             link.notify(Notice::Finished { key, route, id, result });
             // A drain waits for it, also when its connection is gone.
             drop(work);
         });
+        None
     }
 
     /// A handler finished: its acknowledgement goes out, and what waited for it begins.
@@ -106,20 +146,33 @@ impl Connection {
         id: Option<u64>,
         result: Result<Args, RouteError>,
     ) {
+        self.end_one(key, route, id, result);
+        let next = self.next_start(key);
+        self.run(key, next);
+    }
+
+    fn end_one(
+        &mut self,
+        key: SocketKey,
+        route: RouteId,
+        id: Option<u64>,
+        result: Result<Args, RouteError>,
+    ) {
         self.running -= 1;
+        // What it emitted leaves before its acknowledgement.
         self.shard.catch_up();
         self.step(Input::Finished { key, id, result });
         if let Some(live) = self.sockets.iter_mut().find(|live| live.local.key == key) {
             live.lanes.finished(route);
         }
-        loop {
-            let live = self.sockets.iter_mut().find(|live| live.local.key == key);
-            let Some((route, ready)) = live.and_then(|live| live.lanes.next_start()) else { break };
-            self.shard.release_events(&self.link, ready.bytes());
-            self.run(key, route, ready);
-        }
-        if self.running == 0 {
-            self.step(Input::Idle);
-        }
+    }
+
+    /// The next event of a socket that may start.
+    fn next_start(&mut self, key: SocketKey) -> Option<(RouteId, Ready)> {
+        let room = self.shard.shared.rules.bounds.socket_queue;
+        let live = self.sockets.iter_mut().find(|live| live.local.key == key)?;
+        let (route, ready) = live.lanes.next_start(room)?;
+        self.shard.release_events(&self.link, ready.bytes());
+        Some((route, ready))
     }
 }

@@ -3,7 +3,7 @@
 //! It is a thin shell. What comes from the socket, from timers, from confirmations and from handlers
 //! goes into the state machine [`protocol`]; what comes out of it is done here. All of that happens
 //! in one future of the actor, [`Connection::drive`], which is woken by the socket or by a
-//! [`Notice`](link::Notice). No user code runs in it.
+//! [`Notice`](link::Notice). Of user code it runs only the beginning of handlers ([`dispatch`]).
 
 pub(crate) mod asks;
 mod auth;
@@ -80,6 +80,8 @@ pub(crate) struct Connection {
     sockets: Vec<Live>,
     /// Handlers that run.
     running: u32,
+    /// Handlers that were begun on the spot in this round.
+    begun: u32,
     /// Keeps the node listening to what is for the confirmed user.
     attending: Option<Box<Wanted>>,
     /// Until the first socket is admitted.
@@ -150,6 +152,7 @@ impl Connection {
             partial: early,
             sockets: Vec::new(),
             running: 0,
+            begun: 0,
             attending: None,
             // A bare session is never confirmed, so it waits for nothing.
             permit: shared.rules.raw.is_none().then_some(permit),
@@ -170,6 +173,7 @@ impl Connection {
     /// Does all that there is to do, and waits for more.
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.shard.read_clock();
+        self.begun = 0;
         self.link.set_waker(cx.waker());
         for notice in self.link.take_notices() {
             if self.ending != Ending::Done {

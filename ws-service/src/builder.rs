@@ -365,7 +365,7 @@ impl Builder {
             },
             path: self.path,
             clock: Clock::start(),
-            router,
+            router: Arc::new(router),
             services,
             hub,
             confirmer: self.confirmer,

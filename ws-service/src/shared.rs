@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     /// Where sockets connect, without a slash at its end.
     pub(crate) path: String,
     pub(crate) clock: Clock,
-    pub(crate) router: Router,
+    pub(crate) router: Arc<Router>,
     pub(crate) services: Arc<Services>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) confirmer: Confirmer,

@@ -1,6 +1,12 @@
 //! From an event's name to its handler, and around the handler: the gate, the panic, the counting.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use bytestring::ByteString;
 use futures_util::{FutureExt, future::LocalBoxFuture};
@@ -123,6 +129,26 @@ impl Router {
         self.find(event).or_else(|| is_shown().then(|| self.unknown.clone()))
     }
 
+    /// Begins an event's handler on the spot: most end before they wait for anything.
+    ///
+    /// Nothing that the handler could reach may be borrowed meanwhile.
+    pub fn begin(self: &Arc<Self>, found: Found, message: Message) -> Begun {
+        if self.is_alone(&message) {
+            return found.begin(message);
+        }
+        let router = Arc::clone(self);
+        Begun::Runs(Box::pin(async move { router.run(found, message).await }))
+    }
+
+    /// Whether nothing of the program comes before the message's handler.
+    fn is_alone(&self, message: &Message) -> bool {
+        let is_tapped = |socket: &Socket| {
+            socket.info().has_incoming_taps()
+                || self.of_nsp(socket.nsp()).any(|nsp| !nsp.before.is_empty())
+        };
+        self.observers.is_empty() && !message.socket().is_some_and(is_tapped)
+    }
+
     /// Runs an event's handler, after what the socket's nsp and the socket itself have before it.
     pub async fn run(&self, found: Found, message: Message) -> Result<Args, RouteError> {
         let of_socket = message.socket().and_then(Socket::incoming_taps);
@@ -201,26 +227,85 @@ impl Found {
             metrics.limit("route_queue");
             return Err(RouteError::overloaded(1_000));
         };
-        let outcome = guarded(&self.handler, message).await;
-        match &outcome {
-            Ok(_) => metrics.events_handled.inc(),
-            Err(_) => metrics.events_failed.inc(),
-        };
-        outcome
+        count(&metrics, guarded(&self.handler, message).await)
     }
+
+    /// Begins the same.
+    fn begin(self, message: Message) -> Begun {
+        let Some(place) = self.gate.try_enter() else {
+            return Begun::Runs(Box::pin(self.run(message)));
+        };
+        let witness = Witness::of(&message);
+        // What a panic leaves half done is dropped with the future.
+        let begun = catch_unwind(AssertUnwindSafe(|| {
+            let mut running = (self.handler)(message);
+            match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(outcome) => Ok(outcome),
+                Poll::Pending => Err(running),
+            }
+        }));
+        match begun {
+            Ok(Ok(outcome)) => Begun::Ended(count(&witness.metrics, outcome)),
+            Err(panic) => Begun::Ended(count(&witness.metrics, Err(witness.panicked(&*panic)))),
+            Ok(Err(running)) => Begun::Runs(Box::pin(async move {
+                let _place = place;
+                let outcome = AssertUnwindSafe(running).catch_unwind().await;
+                let outcome = outcome.unwrap_or_else(|panic| Err(witness.panicked(&*panic)));
+                count(&witness.metrics, outcome)
+            })),
+        }
+    }
+}
+
+/// How far a handler is that was begun.
+pub enum Begun {
+    /// It has ended.
+    Ended(Result<Args, RouteError>),
+    /// It goes on. It was asked once, for nobody, so it is to be asked again at once.
+    Runs(LocalBoxFuture<'static, Result<Args, RouteError>>),
+}
+
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ended(outcome) => f.debug_tuple("Ended").field(outcome).finish(),
+            Self::Runs(_) => f.write_str("Runs"),
+        }
+    }
+}
+
+fn count(metrics: &Metrics, outcome: Result<Args, RouteError>) -> Result<Args, RouteError> {
+    match &outcome {
+        Ok(_) => metrics.events_handled.inc(),
+        Err(_) => metrics.events_failed.inc(),
+    };
+    outcome
 }
 
 /// Runs a handler; a panic becomes `internal`.
 pub(crate) async fn guarded(handler: &ErasedHandler, message: Message) -> Result<Args, RouteError> {
-    let metrics = Arc::clone(&message.services.metrics);
-    let event = message.event.clone();
-    // The future is dropped after a panic, so nothing sees what the panic left half done.
+    let witness = Witness::of(&message);
+    // What a panic leaves half done is dropped with the future.
     let run = AssertUnwindSafe(async { handler(message).await }).catch_unwind();
-    run.await.unwrap_or_else(|panic| {
-        metrics.handler_panics.inc();
+    run.await.unwrap_or_else(|panic| Err(witness.panicked(&*panic)))
+}
+
+/// Tells of a handler's panic.
+struct Witness {
+    event: ByteString,
+    metrics: Arc<Metrics>,
+}
+
+impl Witness {
+    fn of(message: &Message) -> Self {
+        Self { event: message.event.clone(), metrics: Arc::clone(&message.services.metrics) }
+    }
+
+    fn panicked(&self, panic: &(dyn Any + Send)) -> RouteError {
+        self.metrics.handler_panics.inc();
         // A text that was put together may quote the payload, which stays out of logs.
-        let text = panic.downcast_ref::<&'static str>().copied();
-        tracing::error!(%event, panic = text.unwrap_or("not shown"), "a handler panicked");
-        Err(RouteError::internal())
-    })
+        let text = panic.downcast_ref::<&'static str>().copied().unwrap_or("not shown");
+        tracing::error!(event = %self.event, panic = text, "a handler panicked");
+        RouteError::internal()
+    }
 }

@@ -5,14 +5,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::Limits;
 
 /// One route's gate. Events go through it in the order in which they came.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    running: Option<Semaphore>,
+    running: Option<Arc<Semaphore>>,
     waiting: AtomicU64,
     waiting_max: u64,
 }
@@ -21,6 +21,10 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 pub(crate) struct Full;
 
+/// A handler's place among those that run; free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(#[allow(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
+
 impl Gate {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let permits = limits
@@ -28,7 +32,7 @@ impl Gate {
             .get()
             .map(|max| usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS));
         Arc::new(Self {
-            running: permits.map(Semaphore::new),
+            running: permits.map(|permits| Arc::new(Semaphore::new(permits))),
             waiting: AtomicU64::new(0),
             waiting_max: limits.route_queue.get().unwrap_or(u64::MAX),
         })
@@ -39,21 +43,27 @@ impl Gate {
         Arc::new(Self { running: None, waiting: AtomicU64::new(0), waiting_max: u64::MAX })
     }
 
-    /// Waits for a place. The place is free again when the permit is dropped.
-    pub(crate) async fn enter(&self) -> Result<Option<SemaphorePermit<'_>>, Full> {
-        let Some(running) = &self.running else {
-            return Ok(None);
-        };
-        if let Ok(permit) = running.try_acquire() {
-            return Ok(Some(permit));
+    /// Takes a place if there is one now, and nobody waits for it.
+    pub(crate) fn try_enter(&self) -> Option<Place> {
+        match &self.running {
+            None => Some(Place(None)),
+            Some(running) => Arc::clone(running).try_acquire_owned().ok().map(Some).map(Place),
         }
+    }
+
+    /// Waits for a place.
+    pub(crate) async fn enter(&self) -> Result<Place, Full> {
+        if let Some(place) = self.try_enter() {
+            return Ok(place);
+        }
+        let Some(running) = &self.running else { return Ok(Place(None)) };
         // Counted before the check, so that two arriving at once cannot both take the last place.
         let _waiting = Waiting::new(&self.waiting);
         if self.waiting.load(Ordering::Relaxed) > self.waiting_max {
             return Err(Full);
         }
         // The semaphore is never closed.
-        Ok(running.acquire().await.ok())
+        Ok(Place(Arc::clone(running).acquire_owned().await.ok()))
     }
 }
 

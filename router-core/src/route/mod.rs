@@ -8,6 +8,6 @@ mod nsp;
 
 pub use configure::{ConfigureError, Hook, Route, Routes};
 pub(crate) use configure::{Duplicate, Registered};
-pub use dispatch::{Found, RouteId, Router};
+pub use dispatch::{Begun, Found, RouteId, Router};
 pub(crate) use gate::Gate;
 pub use nsp::NspRoutes;

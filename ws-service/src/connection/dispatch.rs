@@ -3,18 +3,15 @@
 //! A handler is begun on the spot, in the connection's own round: most end before they wait for
 //! anything, and cost no task.
 
-use std::{
-    rc::Rc,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-};
+use std::{rc::Rc, sync::Arc};
 
 use bytestring::ByteString;
+use futures_util::future::LocalBoxFuture;
 use router_core::{
     Args, Message, RouteError,
     handler::Occasion,
     route::{
-        Found, RouteId, Router,
+        Begun, Found, RouteId, Router,
         lanes::{Arrival, Lanes},
     },
 };
@@ -118,19 +115,19 @@ impl Connection {
         let about = Message::of(&shared.services, socket, Occasion::Event);
         let message = Message { event: name, args, ..about };
         self.running += 1;
-        let mut handling = Box::pin(async move { shared.router.run(found, message).await });
-        if self.begun < ON_THE_SPOT {
+        let running: LocalBoxFuture<'static, _> = if self.begun < ON_THE_SPOT {
             self.begun += 1;
-            // Whatever it waits for, its task asks again for itself. Nothing of the connection or the
-            // shard is borrowed here.
-            let mut cx = Context::from_waker(Waker::noop());
-            if let Poll::Ready(result) = handling.as_mut().poll(&mut cx) {
-                return Some(result);
+            // Nothing of the connection or the shard is borrowed here.
+            match shared.router.begin(found, message) {
+                Begun::Ended(result) => return Some(result),
+                Begun::Runs(running) => running,
             }
-        }
+        } else {
+            Box::pin(async move { shared.router.run(found, message).await })
+        };
         let (link, work) = (Rc::clone(&self.link), self.open.work());
         actix_rt::spawn(async move {
-            let result = handling.await;
+            let result = running.await;
             link.notify(Notice::Finished { key, route, id, result });
             // A drain waits for it, also when its connection is gone.
             drop(work);

@@ -49,11 +49,8 @@ impl ChannelNode {
             return Err(refused());
         }
         let occasion = Occasion::Subscription(name.clone());
-        let message = Message {
-            event: name.text(),
-            args: Args::from_checked_json(query.clone(), Vec::new()),
-            ..Message::of(services, socket.clone(), occasion)
-        };
+        let args = Args::from_checked_json(query.clone(), Vec::new());
+        let message = Message::of(services, socket.clone(), occasion, name.text(), args);
         for gate in &rules.gates {
             self.ask_gate(gate, message.clone()).await?;
         }

@@ -6,6 +6,7 @@ use super::{
     ChannelHook, ChannelName, local::Here, node::ChannelNode, rules::Rules, turns::Ticket,
 };
 use crate::{
+    args::Args,
     handler::{Message, Occasion, Services},
     route::dispatch::guarded,
     socket::{Socket, SocketData},
@@ -85,8 +86,8 @@ impl ChannelNode {
         for hook in hooks {
             for handler in rules.hooks(*hook) {
                 let occasion = Occasion::ChannelHook(*hook, name.clone(), Arc::clone(&locals));
-                let about = Message::of(services, socket.clone(), occasion);
-                let message = Message { event: name.text(), ..about };
+                let (socket, name) = (socket.clone(), name.text());
+                let message = Message::of(services, socket, occasion, name, Args::EMPTY);
                 match self.in_time(guarded(handler, message)).await {
                     Some(Ok(_)) => {}
                     Some(Err(error)) => {

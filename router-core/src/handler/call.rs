@@ -45,9 +45,15 @@ macro_rules! handler {
                 unused_variables,
                 reason = "the macro names each argument after its type; the empty list reads none"
             )]
-            async fn call(self, message: Message) -> Result<Args, RouteError> {
-                $(let $source = $source::from_message(&message).await?;)*
-                self($($source),*).await.into_reply()
+            fn call(
+                self,
+                message: Message,
+            ) -> impl Future<Output = Result<Args, RouteError>> + 'static {
+                // A block keeps the message once; an `async fn` would keep it twice.
+                async move {
+                    $(let $source = $source::from_message(&message).await?;)*
+                    self($($source),*).await.into_reply()
+                }
             }
         }
     };

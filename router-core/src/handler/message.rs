@@ -109,13 +109,18 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message of something about a socket, which is also who it comes from. Without a name and
-    /// arguments.
-    pub fn of(services: &Arc<Services>, socket: Socket, occasion: Occasion) -> Self {
+    /// A message of something about a socket, which is also who it comes from.
+    pub fn of(
+        services: &Arc<Services>,
+        socket: Socket,
+        occasion: Occasion,
+        event: ByteString,
+        args: Args,
+    ) -> Self {
         Self {
             occasion,
-            event: ByteString::new(),
-            args: Args::EMPTY,
+            event,
+            args,
             origin: socket.address().clone(),
             socket: Some(socket),
             services: Arc::clone(services),

@@ -363,8 +363,8 @@ pub(super) async fn wait<T>(
 
 impl Core {
     pub(super) fn message(&self, socket: &Socket, occasion: Occasion, event: &str) -> Message {
-        let event = event.into();
-        Message { event, ..Message::of(&self.services, socket.clone(), occasion) }
+        let (socket, args) = (socket.clone(), crate::Args::EMPTY);
+        Message::of(&self.services, socket, occasion, event.into(), args)
     }
 
     pub(super) fn remove(&self, socket: &Socket, reason: DisconnectReason) {

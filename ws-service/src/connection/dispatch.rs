@@ -112,8 +112,7 @@ impl Connection {
         let shared = Arc::clone(&self.shard.shared);
         let Ready { found, id, name, args } = ready;
         let socket = lifecycle::handle(&shared, &live.local.info);
-        let about = Message::of(&shared.services, socket, Occasion::Event);
-        let message = Message { event: name, args, ..about };
+        let message = Message::of(&shared.services, socket, Occasion::Event, name, args);
         self.running += 1;
         let running: LocalBoxFuture<'static, _> = if self.begun < ON_THE_SPOT {
             self.begun += 1;

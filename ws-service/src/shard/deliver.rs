@@ -207,6 +207,8 @@ impl Shard {
     /// Writes one outbox as far as its socket takes it.
     pub(crate) fn write(&self, link: &Link, cx: &mut Context<'_>) -> std::io::Result<()> {
         link.dirty.set(false);
+        // Nearly always it is the one that changed last, and the shard need not look at it.
+        self.dirty.borrow_mut().pop_if(|last| std::ptr::eq(&**last, link));
         let waited = link.waiting();
         let wrote = link.write(cx, self.now())?;
         // What TLS took and did not write still waits.

@@ -235,8 +235,8 @@ impl Saying {
 
     fn as_message(&self) -> Message {
         let occasion = Occasion::Publication(self.name.clone());
-        let about = Message::of(&self.message.services, self.socket.clone(), occasion);
-        Message { event: self.topic.clone(), args: self.data.clone(), ..about }
+        let (socket, topic, data) = (self.socket.clone(), self.topic.clone(), self.data.clone());
+        Message::of(&self.message.services, socket, occasion, topic, data)
     }
 
     /// What the server's own handler of the topic says; `None` without one.

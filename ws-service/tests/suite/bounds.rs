@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     MOUNTED,
     client::{Client, PATH, code, exchange, request},
-    support::{Cluster, Server, eventually, soon},
+    support::{Cluster, Gate, Server, eventually, soon},
 };
 
 /// A confirmed socket whose kernel takes little before somebody reads, and its id.
@@ -287,7 +287,7 @@ async fn pile_up(client: &mut Client, count: usize) -> Vec<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_wait_are_bounded_by_their_bytes() {
     let cluster = Cluster::new();
-    let gate = tokio::sync::Semaphore::new(0);
+    let gate = Gate::default();
     let configure = |builder: ws_service::Builder| builder.data(gate);
     let server = cluster.serve_with(1, Limits::default(), configure).await;
     let mut neighbour = cluster.neighbour(&server).await;
@@ -306,7 +306,7 @@ async fn events_that_wait_are_bounded_by_their_bytes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_wait_count_among_what_all_sockets_hold() {
     let cluster = Cluster::new();
-    let gate = tokio::sync::Semaphore::new(0);
+    let gate = Gate::default();
     // A quarter of this may wait.
     let configure = |builder: ws_service::Builder| builder.data(gate).memory(2 << 20);
     let server = cluster.serve_with(1, Limits::default(), configure).await;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     client::{Client, DEADLINE, PATH, exchange, request},
-    support::{Cluster, eventually, soon},
+    support::{Cluster, Gate, eventually, soon},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,7 +56,7 @@ async fn every_socket_is_told_when_to_come_back_and_closed_within_the_window() {
 async fn nobody_comes_in_while_the_node_goes() {
     let cluster = Cluster::new();
     let configure = |builder: ws_service::Builder| builder.drain_window(Duration::from_secs(5));
-    let gate = tokio::sync::Semaphore::new(0);
+    let gate = Gate::default();
     let server = cluster.serve_with(1, Limits::default(), |b| configure(b).data(gate)).await;
     // A handler that does not finish keeps the node until the end of its window.
     let mut busy = cluster.client(&server).await;

@@ -10,7 +10,7 @@ use router_core::{
 
 use crate::{
     client::{Client, code},
-    support::{Cluster, eventually},
+    support::{Cluster, Gate, eventually},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,7 +101,7 @@ async fn what_a_handler_emitted_comes_before_its_acknowledgement() {
 async fn events_that_wait_are_bounded() {
     let cluster = Cluster::new();
     let limits = Limits { socket_queue: Limit::At(2), ..Limits::default() };
-    let gate = tokio::sync::Semaphore::new(0);
+    let gate = Gate::default();
     let server = cluster.serve_with(1, limits, |builder| builder.data(gate)).await;
     let mut client = cluster.client(&server).await;
     let mut ids = Vec::new();
@@ -113,6 +113,49 @@ async fn events_that_wait_are_bounded() {
     assert_eq!(code(&refused), "overloaded");
     assert!(refused["error"]["retry_after_ms"].as_u64().unwrap() > 0);
     assert_eq!(server.metrics.limit_hits("socket_queue"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_may_run_at_once_start_in_order_up_to_the_bound() {
+    let cluster = Cluster::new();
+    let limits = Limits { socket_in_flight: Limit::At(2), ..Limits::default() };
+    let gate = Gate::default();
+    let server = cluster.serve_with(1, limits, |builder| builder.data(gate.clone())).await;
+    let mut client = cluster.client(&server).await;
+    let mut ids = [0; 4];
+    for (number, id) in ids.iter_mut().enumerate() {
+        *id = client.emit("test.at_once", &number.to_string()).await;
+    }
+    let hits = async || server.metrics.limit_hits("socket_in_flight") == 2;
+    eventually("two wait", hits).await;
+    assert_eq!(server.notes.all(), ["begin 0", "begin 1"]);
+    gate.0.add_permits(4);
+    // Each ends for itself.
+    let mut acks = Vec::new();
+    for _ in &ids {
+        acks.push(client.text().await);
+    }
+    acks.sort_unstable();
+    assert_eq!(acks, ids.map(|id| format!("43{id}[null]")));
+    assert_eq!(server.notes.all(), ["begin 0", "begin 1", "begin 2", "begin 3"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_that_comes_in_one_read_is_answered_in_its_order() {
+    let cluster = Cluster::new();
+    let server = cluster.serve(1).await;
+    let mut client = cluster.client(&server).await;
+    // More than are begun on the spot in one round, some of which wait.
+    let burst: Vec<u8> = (0..60)
+        .flat_map(|n| {
+            let event = if n % 7 == 0 { "ordered" } else { "echo" };
+            wire::ws::client::text(&format!(r#"42{n}["test.{event}",{n}]"#)).to_vec()
+        })
+        .collect();
+    client.raw(&burst).await;
+    for n in 0..60 {
+        assert_eq!(client.text().await, format!("43{n}[{n}]"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,13 +22,29 @@ use router_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use ws_service::{Builder, RunError, WsService};
 
 use crate::{
     client::{Client, DEADLINE},
     host::{Held, host},
 };
+
+/// What `test.wait` waits for.
+#[derive(Clone)]
+pub(crate) struct Gate(pub(crate) Arc<Semaphore>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl Gate {
+    async fn pass(&self) -> Result<(), RouteError> {
+        self.0.acquire().await.map(|permit| permit.forget()).map_err(|_| RouteError::internal())
+    }
+}
 
 /// One backend, and the keys that its nodes share.
 pub(crate) struct Cluster {
@@ -216,9 +232,11 @@ pub(crate) fn routes(cfg: &mut Routes) {
             notes.add(format!("end {number}"));
             number
         })
-        .on("wait", async |gate: Data<tokio::sync::Semaphore>| {
-            gate.acquire().await.map(|permit| permit.forget()).map_err(|_| RouteError::internal())
-        });
+        .on_concurrent("at_once", async |notes: Data<Notes>, gate: Data<Gate>, args: Args| {
+            notes.add(format!("begin {}", args.json()));
+            gate.pass().await
+        })
+        .on("wait", async |gate: Data<Gate>| gate.pass().await);
     cfg.root().on("message", async || "root");
 }
 

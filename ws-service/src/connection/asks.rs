@@ -3,16 +3,16 @@
 use router_core::{Args, socket::AckError};
 use tokio::sync::oneshot;
 
-use super::effect::SocketKey;
+use super::{auth, effect::SocketKey};
 
 /// Whom an acknowledgement is told to.
 pub(crate) type Asker = oneshot::Sender<Result<Args, AckError>>;
 
 /// What waits on one connection. Its ids are never used twice, so that a late acknowledgement meets
-/// no other event; 0 is the session's own question.
+/// no other event; the first ones are the session's own questions ([`auth::REQUESTS`]).
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
-    last_id: u64,
+    begun: u64,
     /// By rising id.
     waiting: Vec<Ask>,
 }
@@ -37,9 +37,10 @@ impl Asks {
         if self.waiting.len() >= max {
             return Err(asker);
         }
-        self.last_id += 1;
-        self.waiting.push(Ask { id: self.last_id, key, asker });
-        Ok(self.last_id)
+        let id = auth::REQUESTS + self.begun;
+        self.begun += 1;
+        self.waiting.push(Ask { id, key, asker });
+        Ok(id)
     }
 
     /// The socket `key` acknowledged. Returns whether anybody waited for it; it may be late.
@@ -88,14 +89,14 @@ mod tests {
     fn an_answer_goes_to_who_asked_and_ids_are_never_used_twice() {
         let mut asks = Asks::default();
         let ((one, mut first), (two, mut second)) = (ask(&mut asks, 7), ask(&mut asks, 8));
-        assert_eq!((one, two), (1, 2));
+        assert_eq!((one, two), (2, 3));
         assert!(!asks.answered(8, one, Args::EMPTY));
         assert!(!asks.answered(7, 0, Args::EMPTY));
         assert!(first.try_recv().is_err());
         assert!(asks.answered(8, two, Args::one(&2).unwrap()));
         assert!(!asks.answered(8, two, Args::EMPTY));
         assert_eq!(second.try_recv().unwrap().unwrap().json(), "2");
-        assert_eq!(ask(&mut asks, 7).0, 3);
+        assert_eq!(ask(&mut asks, 7).0, 4);
         asks.answered(7, one, Args::one(&1).unwrap());
         assert_eq!(first.try_recv().unwrap().unwrap().json(), "1");
     }
@@ -106,7 +107,7 @@ mod tests {
         let (_, _waits) = ask(&mut asks, 7);
         drop(ask(&mut asks, 7));
         let (id, _waits_too) = ask(&mut asks, 7);
-        assert_eq!(id, 3);
+        assert_eq!(id, 4);
         assert!(asks.begin(7, oneshot::channel().0, 2).is_err());
     }
 

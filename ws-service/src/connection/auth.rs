@@ -19,6 +19,8 @@ use wire::CloseCode;
 
 /// The event that asks a client for its credential.
 pub(crate) const REQUEST: &str = "whisk.auth.request";
+/// The acknowledgement ids below this one are those of [`REQUEST`], of which there are two kinds.
+pub(crate) const REQUESTS: u64 = 2;
 /// The event that tells a client that it is confirmed.
 pub(crate) const ACCEPT: &str = "whisk.auth.accept";
 /// The event that tells a client that it is not.
@@ -150,7 +152,8 @@ const OURS: [&str; 3] = ["ws_token", "resume", "whisk_client"];
 
 /// What handlers may see of a CONNECT's `auth`: all but what is Whisk's own and secret.
 pub(crate) fn without_credentials(json: &str) -> Option<ByteString> {
-    if !OURS.iter().any(|key| json.contains(key)) {
+    // A key may be written with escapes.
+    if !json.contains('\\') && !OURS.iter().any(|key| json.contains(key)) {
         // A copy of its own: the packet that it came in is not kept for it.
         return Some(json.into());
     }
@@ -222,6 +225,7 @@ mod tests {
         assert_eq!(seen(r#"{"ws_token":"x","a":"resume"}"#).unwrap(), r#"{"a":"resume"}"#);
         assert_eq!(seen(r#"{"resume":"x"}"#), None);
         assert_eq!(seen(r#"{"whisk_client":"x","a":1}"#).unwrap(), r#"{"a":1}"#);
+        assert_eq!(seen(r#"{"ws_\u0074oken":"x","a":"\n"}"#).unwrap(), r#"{"a":"\n"}"#);
     }
 
     #[test]

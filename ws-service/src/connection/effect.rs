@@ -65,6 +65,8 @@ pub(crate) enum Input {
     Pace(Option<Duration>),
     /// The peer is to be pinged now.
     Ping,
+    /// The credential with which the confirmation is to be renewed was judged.
+    Renewed(Result<Box<Confirmed>, ConfirmError>),
     /// Another credential was shown to the session gate's own judge.
     Readmitted(Renewed),
     /// A handler finished an event that had this acknowledgement id.
@@ -95,6 +97,8 @@ pub(crate) enum Effect {
     Clear(Timer),
     /// Judge a credential, and say so with [`Input::Confirmed`].
     Confirm(Credential),
+    /// Judge the credential with which a confirmation is renewed, and say so with [`Input::Renewed`].
+    Renew(Credential),
     /// Show this to the session gate's own judge, and say so with [`Input::Readmitted`].
     Readmit(Args),
     /// See whether this session still lives, and say so with [`Input::LookedAgain`].

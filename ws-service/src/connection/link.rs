@@ -53,8 +53,10 @@ pub(crate) enum Notice {
     Post(Body, Reply),
     /// A polling session may move to this WebSocket.
     Candidate(Box<Candidate>),
-    /// A credential was judged; where it was good, the node listens to what is for the user.
-    Confirmed(Result<(Box<Confirmed>, Box<Wanted>), ConfirmError>),
+    /// A credential was judged.
+    Confirmed(Judged),
+    /// The same, of one with which the confirmation is to be renewed.
+    Renewed(Judged),
     /// Another credential was shown to the session gate's own judge.
     Readmitted(Renewed),
     /// Whether the session of a confirmed connection still lives.
@@ -70,6 +72,9 @@ pub(crate) enum Notice {
     /// Writing failed.
     Broken,
 }
+
+/// What became of a credential. Where it was good, the node listens to what is for the user.
+pub(crate) type Judged = Result<(Box<Confirmed>, Box<Wanted>), ConfirmError>;
 
 /// One connection, as its shard sees it.
 #[derive(Debug)]

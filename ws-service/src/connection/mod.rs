@@ -48,7 +48,7 @@ use self::{
     dispatch::Live,
     effect::{Effect, Input},
     lifecycle::Departure,
-    link::{Link, Notice},
+    link::{Judged, Link, Notice},
     outbox::Class,
     probe::Candidate,
     protocol::Protocol,
@@ -236,11 +236,14 @@ impl Connection {
             Notice::Timer(timer, due) => self.notice_timer(timer, due),
             Notice::Pace => self.keep_pace(),
             Notice::Ping => self.step(Input::Ping),
-            Notice::Confirmed(Ok((confirmed, attending))) => {
-                self.attending = Some(attending);
-                self.step(Input::Confirmed(Ok(confirmed)));
+            Notice::Confirmed(judged) => {
+                let confirmed = self.attend(judged);
+                self.step(Input::Confirmed(confirmed));
             }
-            Notice::Confirmed(Err(error)) => self.step(Input::Confirmed(Err(error))),
+            Notice::Renewed(judged) => {
+                let confirmed = self.attend(judged);
+                self.step(Input::Renewed(confirmed));
+            }
             Notice::Readmitted(renewed) => self.step(Input::Readmitted(renewed)),
             Notice::LookedAgain(outcome) => self.step(Input::LookedAgain(outcome)),
             Notice::Guarded { key, outcome } => self.step(Input::Guarded { key, outcome }),
@@ -334,7 +337,8 @@ impl Connection {
                 }
             }
             Effect::Clear(timer) => self.link.timers.borrow_mut().clear(timer),
-            Effect::Confirm(credential) => self.confirm(credential),
+            Effect::Confirm(credential) => self.confirm(credential, Notice::Confirmed),
+            Effect::Renew(credential) => self.confirm(credential, Notice::Renewed),
             Effect::Readmit(args) => self.readmit(args),
             Effect::LookAgain(identity) => self.look_again(identity),
             Effect::NotConfirmed(code) => {
@@ -401,7 +405,15 @@ impl Connection {
         }
     }
 
-    fn confirm(&self, credential: Credential) {
+    /// The node listens to what is for the confirmed user while the connection lives.
+    fn attend(&mut self, judged: Judged) -> Result<Box<Confirmed>, ConfirmError> {
+        judged.map(|(confirmed, attending)| {
+            self.attending = Some(attending);
+            confirmed
+        })
+    }
+
+    fn confirm(&self, credential: Credential, tell: fn(Judged) -> Notice) {
         let (shared, link) = (Arc::clone(&self.shard.shared), Rc::clone(&self.link));
         let admitted = self.admitted.clone();
         actix_rt::spawn(async move {
@@ -409,7 +421,7 @@ impl Connection {
             if let Err(ConfirmError::Unavailable(error)) = &result {
                 tracing::warn!(%error, "a credential could not be judged");
             }
-            link.notify(Notice::Confirmed(result));
+            link.notify(tell(result));
         });
     }
 
@@ -433,9 +445,14 @@ impl Connection {
 
     fn say_close(&mut self, code: CloseCode, reason: &CloseReason, answer: bool) {
         count_close(&self.shard.shared, code);
-        for timer in
-            [Timer::Heartbeat, Timer::Confirm, Timer::Fragment, Timer::Drain, Timer::Renewal]
-        {
+        for timer in [
+            Timer::Heartbeat,
+            Timer::Confirm,
+            Timer::Fragment,
+            Timer::Drain,
+            Timer::Renewal,
+            Timer::Admission,
+        ] {
             self.link.timers.borrow_mut().clear(timer);
         }
         self.partial = BytesMut::new();
@@ -462,7 +479,7 @@ async fn confirmed(
     shared: &Shared,
     admitted: Option<&Admitted>,
     credential: &Credential,
-) -> Result<(Box<Confirmed>, Box<Wanted>), ConfirmError> {
+) -> Judged {
     let confirmed = shared.confirmer.confirm(credential).await?;
     let user = admitted.and_then(|admitted| admitted.user.as_ref());
     if user.is_some_and(|user| *user != confirmed.user_id) {

@@ -24,13 +24,15 @@ pub(crate) enum Timer {
     Upgrade,
     /// The confirmation is to be renewed, or runs out.
     Renewal,
+    /// The session gate's admission is to be renewed, or runs out.
+    Admission,
     /// The peer may be silent for longer than some roster lets it.
     Silence,
 }
 
 impl Timer {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Heartbeat,
         Self::Confirm,
         Self::Fragment,
@@ -40,6 +42,7 @@ impl Timer {
         Self::Drain,
         Self::Upgrade,
         Self::Renewal,
+        Self::Admission,
         Self::Silence,
     ];
 }

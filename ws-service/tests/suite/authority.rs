@@ -114,7 +114,7 @@ async fn asked(client: &mut Client) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_confirmation_is_renewed_on_the_living_socket() {
-    let cluster = short(Duration::from_millis(400));
+    let cluster = short(Duration::from_secs(1));
     let server = cluster.serve(1).await;
     let mut client = Client::open(server.addr()).await;
     let accept = client.connect(&cluster.fresh_token().await).await;

@@ -201,24 +201,24 @@ async fn a_client_is_asked_and_its_answer_is_the_acknowledgement() {
     };
 
     let answer = asked(10_000);
-    assert_eq!(client.text().await, r#"421["double",21]"#);
+    assert_eq!(client.text().await, r#"422["double",21]"#);
     socket.emit("after", &1).await.unwrap();
     assert_eq!(client.text().await, r#"42["after",1]"#);
     // Of another nsp, of no question, of the session's own: nobody is meant.
-    for stray in ["439[1]", "430[1]", "43/x,1[1]"] {
+    for stray in ["439[1]", "430[1]", "431[1]", "43/x,2[1]"] {
         client.send(stray).await;
     }
-    client.send("431[42]").await;
+    client.send("432[42]").await;
     assert_eq!(answer.await.unwrap().unwrap(), 42);
-    client.send("431[43]").await;
+    client.send("432[43]").await;
 
     let timeout = asked(1).await.unwrap();
     assert!(matches!(timeout, Err(AckError::Timeout)), "{timeout:?}");
-    assert_eq!(client.text().await, r#"422["double",21]"#);
-    let waits = asked(10_000);
     assert_eq!(client.text().await, r#"423["double",21]"#);
+    let waits = asked(10_000);
+    assert_eq!(client.text().await, r#"424["double",21]"#);
     // Late, and for the one that gave up.
-    client.send("432[42]").await;
+    client.send("433[42]").await;
     let refused = asked(10_000).await.unwrap();
     assert!(matches!(refused, Err(AckError::TooMany)), "{refused:?}");
     let counted = async || server.metrics.limit_hits("pending_acks") == 1;

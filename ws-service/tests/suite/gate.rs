@@ -153,13 +153,13 @@ async fn under_session_sync_a_credential_is_needed_all_the_same_and_of_the_same_
 async fn an_admission_that_runs_out_is_renewed_in_place_or_ends() {
     let cluster = Cluster::new();
     let server = serve(&cluster).await;
-    let asked = r#"420["whisk.auth.request",{}]"#;
+    let asked = r#"421["whisk.auth.request",{"for":"admission"}]"#;
     let mut kept = connected(&server, "brief").await;
     assert_eq!(kept.text().await, asked);
-    kept.send(r#"430[{"token":"fresh"}]"#).await;
+    kept.send(r#"431[{"token":"fresh"}]"#).await;
     let mut stale = connected(&server, "brief").await;
     assert_eq!(stale.text().await, asked);
-    stale.send(r#"430[{"token":"stale"}]"#).await;
+    stale.send(r#"431[{"token":"stale"}]"#).await;
     assert_eq!(stale.ended().await.code, Some(4005));
     let silent = connected(&server, "brief").await;
     assert_eq!(silent.ended().await.code, Some(4005));

@@ -21,7 +21,7 @@ use wire::{
     ws,
 };
 
-use self::renewal::Validity;
+use self::renewal::{Grant, Terms};
 use super::{
     auth::{ClientSecret, Confirmation, Failure, Identity},
     bucket::{Bucket, Rate},
@@ -61,9 +61,7 @@ pub(crate) struct Protocol {
     /// Whether the clock of confirmation runs.
     awaiting: bool,
     confirmation: Confirmation,
-    validity: Validity,
-    /// Whether it is the session gate's admission that runs out.
-    by_gate: bool,
+    terms: Terms,
     members: Vec<Member>,
     /// How fast sockets may be connected: each costs the session's store a write.
     connects: Bucket,
@@ -143,9 +141,6 @@ impl Stage {
     }
 }
 
-/// The acknowledgement id of `whisk.auth.request`, the one event of ours that asks for one.
-const REQUEST_ID: u64 = 0;
-
 /// Effects in the making: one call's, to be done in order.
 type Out = Vec<Effect>;
 
@@ -158,8 +153,7 @@ impl Protocol {
             pace: None,
             awaiting: false,
             confirmation: Confirmation::None,
-            validity: Validity::default(),
-            by_gate: false,
+            terms: Terms::default(),
             members: Vec::new(),
             connects: Bucket::default(),
             frames: Bucket::default(),
@@ -184,10 +178,14 @@ impl Protocol {
         if self.is_over() {
             return;
         }
+        self.take(rules, now, input, out);
+        self.ask_around(rules, out);
+    }
+
+    fn take(&mut self, rules: &Rules, now: Moment, input: Input, out: &mut Out) {
         match input {
             Input::Opened { good_for } => {
-                self.by_gate = good_for.is_some();
-                self.keep_valid(rules, now, good_for, out);
+                self.keep(rules, now, Grant::Admission, good_for, out);
                 out.push(Effect::Set(Timer::Heartbeat, self.ping_interval(rules)));
                 // A bare session has nobody to be confirmed.
                 if rules.raw.is_none() {
@@ -215,13 +213,9 @@ impl Protocol {
             Input::Ping if self.pinged => {}
             Input::Ping => self.ping(rules, out),
             Input::Timer(timer) => self.timer(rules, now, timer, out),
-            Input::Confirmed(result) if self.validity.is_judged() => {
-                self.renewed(rules, now, result, out);
-            }
+            Input::Renewed(result) => self.renewed(rules, now, result, out),
             Input::Confirmed(Ok(confirmed)) => {
-                if !self.by_gate {
-                    self.keep_valid(rules, now, confirmed.good_for, out);
-                }
+                self.keep(rules, now, Grant::Confirmation, confirmed.good_for, out);
                 let identity = Identity { sid: confirmed.sid, user_id: confirmed.user_id };
                 self.admit_waiting(rules, &identity, Some(&confirmed.resume), out);
                 self.confirmation = Confirmation::Done(identity);
@@ -235,7 +229,7 @@ impl Protocol {
             Input::Unasked => self.meter(rules, now, out),
             Input::Guarded { key, outcome } => self.guarded(rules, key, outcome, out),
             Input::Finished { key, id, result } => self.finished(key, id, result, out),
-            Input::Disconnect { key, reason } => self.disconnect(rules, key, reason, out),
+            Input::Disconnect { key, reason } => self.disconnect(rules, now, key, reason, out),
             Input::Drain { after_ms, busy, within } => self.drain(after_ms, busy, within, out),
             Input::Idle if self.phase == Phase::Draining => {
                 self.close(CloseCode::RESTART, "", DisconnectReason::Drain, out);
@@ -364,7 +358,8 @@ impl Protocol {
                 out.push(Effect::Limit("fragment_timeout"));
                 self.refuse(CloseCode::FRAGMENT_TIMEOUT, "fragment_timeout", out);
             }
-            Timer::Renewal => self.renewal_due(rules, now, out),
+            Timer::Renewal => self.grant_due(rules, now, Grant::Confirmation, out),
+            Timer::Admission => self.grant_due(rules, now, Grant::Admission, out),
             Timer::Drain => self.close(CloseCode::RESTART, "", DisconnectReason::Drain, out),
             // The shell's own.
             Timer::Stall | Timer::Linger | Timer::Reconnect | Timer::Upgrade | Timer::Silence => {}

@@ -1,4 +1,5 @@
-//! A confirmation that runs out: renewed in place, on the living socket, or its end.
+//! What holds for a time: the connection's confirmation, and the session gate's admission. Each is
+//! renewed in place, on the living connection and by its own judge, or ends it.
 
 use std::time::Duration;
 
@@ -9,12 +10,12 @@ use router_core::{
 };
 use wire::socketio::Outgoing;
 
-use super::{Member, Out, Protocol, REQUEST_ID, Rules};
+use super::{Member, Out, Protocol, Rules};
 use crate::{
     clock::Moment,
     connection::{
         auth::{self, Confirmation, Failure},
-        effect::Effect,
+        effect::{Effect, SocketKey},
         timers::Timer,
     },
     gate::Renewed,
@@ -24,92 +25,177 @@ use crate::{
 /// How long it is waited before a client is asked once more, whose answer nobody could judge.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How long the connection's confirmation is good.
+/// What may hold for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grant {
+    /// The connection's confirmation, which serves its sockets in nsps under session-sync.
+    Confirmation,
+    /// The session gate's, which serves all of them.
+    Admission,
+}
+
+impl Grant {
+    const ALL: [Self; 2] = [Self::Confirmation, Self::Admission];
+
+    /// The grant that an acknowledgement with this id is for: the two questions of the session's own.
+    pub(super) fn of_request(id: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.request_id() == id)
+    }
+
+    pub(super) const fn request_id(self) -> u64 {
+        match self {
+            Self::Confirmation => 0,
+            Self::Admission => auth::REQUESTS - 1,
+        }
+    }
+
+    /// The question's payload.
+    const fn question(self) -> &'static str {
+        match self {
+            Self::Confirmation => "{}",
+            Self::Admission => r#"{"for":"admission"}"#,
+        }
+    }
+
+    const fn timer(self) -> Timer {
+        match self {
+            Self::Confirmation => Timer::Renewal,
+            Self::Admission => Timer::Admission,
+        }
+    }
+}
+
+/// How long a grant is good.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Validity {
+pub(super) enum Term {
     /// As long as the session lives.
     #[default]
     Unbounded,
-    /// Until then.
+    /// Until then; it is not time yet to ask for more.
     Good { until: Moment },
-    /// The client was asked for another credential, and has until then.
-    Asked { until: Moment },
-    /// That credential is being judged.
+    /// It is time, and there is nobody to ask.
+    Due { until: Moment },
+    /// The client was asked on this socket, and has until then.
+    Asked { until: Moment, whom: SocketKey },
+    /// What it answered is being judged.
     Judged { until: Moment },
 }
 
-impl Validity {
-    pub(super) fn is_asked(self) -> bool {
-        matches!(self, Self::Asked { .. })
+impl Term {
+    fn until(self) -> Option<Moment> {
+        match self {
+            Self::Unbounded => None,
+            Self::Good { until }
+            | Self::Due { until }
+            | Self::Asked { until, .. }
+            | Self::Judged { until } => Some(until),
+        }
     }
 
-    pub(super) fn is_judged(self) -> bool {
+    fn is_judged(self) -> bool {
         matches!(self, Self::Judged { .. })
     }
 }
 
+/// The two of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    confirmation: Term,
+    admission: Term,
+}
+
+impl Terms {
+    fn get(&self, grant: Grant) -> Term {
+        match grant {
+            Grant::Confirmation => self.confirmation,
+            Grant::Admission => self.admission,
+        }
+    }
+
+    fn set(&mut self, grant: Grant, term: Term) {
+        match grant {
+            Grant::Confirmation => self.confirmation = term,
+            Grant::Admission => self.admission = term,
+        }
+    }
+
+    /// Whether the client was asked for this one on this socket.
+    pub(super) fn is_asked(&self, grant: Grant, on: SocketKey) -> bool {
+        matches!(self.get(grant), Term::Asked { whom, .. } if whom == on)
+    }
+}
+
 impl Protocol {
-    /// The connection was confirmed: `good_for` this time, where there is a bound.
-    pub(super) fn keep_valid(
+    /// A grant is good for so long from now on, where there is a bound.
+    pub(super) fn keep(
         &mut self,
         rules: &Rules,
         now: Moment,
+        grant: Grant,
         good_for: Option<Duration>,
         out: &mut Out,
     ) {
-        self.validity = Validity::Unbounded;
-        if let Some(good_for) = good_for {
-            self.validity = Validity::Good { until: now.after(good_for) };
-            let ahead = time_to_renew(rules).min(good_for / 2);
-            out.push(Effect::Set(Timer::Renewal, good_for - ahead));
+        match good_for {
+            Some(good_for) => {
+                self.terms.set(grant, Term::Good { until: now.after(good_for) });
+                let ahead = time_to_renew(rules).min(good_for / 2);
+                out.push(Effect::Set(grant.timer(), good_for - ahead));
+            }
+            None if self.terms.get(grant) != Term::Unbounded => {
+                self.terms.set(grant, Term::Unbounded);
+                out.push(Effect::Clear(grant.timer()));
+            }
+            None => {}
         }
     }
 
     /// It is time to ask, or too late.
-    pub(super) fn renewal_due(&mut self, rules: &Rules, now: Moment, out: &mut Out) {
-        if self.served(rules).next().is_none() {
-            // Nobody is left whom it served.
-            self.validity = Validity::Unbounded;
-            return;
-        }
-        let until = match self.validity {
-            Validity::Unbounded => return,
-            Validity::Good { until } | Validity::Asked { until } | Validity::Judged { until } => {
-                until
-            }
-        };
+    pub(super) fn grant_due(&mut self, rules: &Rules, now: Moment, grant: Grant, out: &mut Out) {
+        let term = self.terms.get(grant);
+        let Some(until) = term.until() else { return };
         if now >= until {
-            out.push(Effect::Limit("renewal_timeout"));
-            return self.expire(rules, out);
+            return self.run_out(rules, grant, out);
         }
-        out.push(Effect::Set(Timer::Renewal, until.since(now)));
-        if !self.validity.is_judged() {
-            self.validity = Validity::Asked { until };
-            self.ask_again(rules, out);
+        out.push(Effect::Set(grant.timer(), until.since(now)));
+        if !term.is_judged() {
+            self.terms.set(grant, Term::Due { until });
         }
     }
 
-    /// Asks one of the sockets that the confirmation serves, for all of them.
-    fn ask_again(&self, rules: &Rules, out: &mut Out) {
-        if let Some(member) = self.served(rules).next() {
-            let request = Outgoing::event(&member.nsp, Some(REQUEST_ID), auth::REQUEST, "{}");
-            out.push(Effect::Send(self.parser.packet(request)));
-        }
-    }
-
-    /// The client showed another credential.
-    pub(super) fn renew(&mut self, args: Args, out: &mut Out) {
-        if let Validity::Asked { until } = self.validity {
-            self.validity = Validity::Judged { until };
-            out.push(if self.by_gate {
-                Effect::Readmit(args)
-            } else {
-                Effect::Confirm(auth::answered(args.json()))
+    /// Asks for what is due on one of the sockets that it serves, for all of them; on another, once
+    /// the one that was asked is gone. Called at the end of every step.
+    pub(super) fn ask_around(&mut self, rules: &Rules, out: &mut Out) {
+        for grant in Grant::ALL {
+            let until = match self.terms.get(grant) {
+                Term::Due { until } => until,
+                Term::Asked { until, whom } if !self.members.iter().any(|it| it.key == whom) => {
+                    until
+                }
+                _ => continue,
+            };
+            let served =
+                self.members.iter().find(|it| it.stage.is_admitted() && it.needs(rules, grant));
+            let term = served.map_or(Term::Due { until }, |member| {
+                let (id, question) = (Some(grant.request_id()), grant.question());
+                let request = Outgoing::event(&member.nsp, id, auth::REQUEST, question);
+                out.push(Effect::Send(self.parser.packet(request)));
+                Term::Asked { until, whom: member.key }
             });
+            self.terms.set(grant, term);
         }
     }
 
-    /// The session gate's own judge looked at the other credential.
+    /// The client answered for a grant.
+    pub(super) fn renew(&mut self, grant: Grant, args: Args, out: &mut Out) {
+        let Term::Asked { until, .. } = self.terms.get(grant) else { return };
+        self.terms.set(grant, Term::Judged { until });
+        out.push(match grant {
+            Grant::Confirmation => Effect::Renew(auth::answered(args.json())),
+            Grant::Admission => Effect::Readmit(args),
+        });
+    }
+
+    /// The session gate's own judge looked at the answer.
     pub(super) fn readmitted(
         &mut self,
         rules: &Rules,
@@ -117,21 +203,12 @@ impl Protocol {
         renewed: Renewed,
         out: &mut Out,
     ) {
-        let Validity::Judged { until } = self.validity else { return };
+        let Term::Judged { until } = self.terms.admission else { return };
         match renewed {
-            Renewed::For(good_for) => {
-                out.push(Effect::Clear(Timer::Renewal));
-                self.keep_valid(rules, now, Some(good_for), out);
-            }
-            Renewed::Unknown => self.ask_once_more(now, until, out),
-            Renewed::Refused => self.expire(rules, out),
+            Renewed::For(time) => self.keep(rules, now, Grant::Admission, Some(time), out),
+            Renewed::Unknown => self.ask_later(now, until, Grant::Admission, out),
+            Renewed::Refused => self.expire(rules, Grant::Admission, out),
         }
-    }
-
-    /// Nobody could tell; the client is asked once more while there is time.
-    fn ask_once_more(&mut self, now: Moment, until: Moment, out: &mut Out) {
-        self.validity = Validity::Asked { until };
-        out.push(Effect::Set(Timer::Renewal, until.since(now).min(AGAIN)));
     }
 
     /// The other credential was judged.
@@ -142,7 +219,7 @@ impl Protocol {
         result: Result<Box<Confirmed>, ConfirmError>,
         out: &mut Out,
     ) {
-        let Validity::Judged { until } = self.validity else { return };
+        let Term::Judged { until } = self.terms.confirmation else { return };
         let same = |confirmed: &Confirmed| match &self.confirmation {
             Confirmation::Done(known) | Confirmation::Again(known) => {
                 (&known.sid, &known.user_id) == (&confirmed.sid, &confirmed.user_id)
@@ -151,43 +228,62 @@ impl Protocol {
         };
         match result {
             Ok(confirmed) if same(&confirmed) => {
-                if let Some(member) = self.served(rules).next() {
+                let mut members = self.members.iter().filter(|it| it.stage.is_admitted());
+                if let Some(member) = members.find(|it| it.needs(rules, Grant::Confirmation)) {
                     let address = rules.node.tenant(member.tid.clone());
                     let resume = Some(confirmed.resume.as_str());
                     let args = auth::accept(&confirmed.user_id, &address, resume);
                     out.push(Effect::Send(self.parser.event(&member.nsp, auth::ACCEPT, &args)));
                 }
-                out.push(Effect::Clear(Timer::Renewal));
-                self.keep_valid(rules, now, confirmed.good_for, out);
+                self.keep(rules, now, Grant::Confirmation, confirmed.good_for, out);
             }
             Err(ConfirmError::Unavailable(_)) => {
-                self.ask_once_more(now, until, out);
+                self.ask_later(now, until, Grant::Confirmation, out);
             }
             // A socket does not change hands.
-            Ok(_) | Err(_) => self.expire(rules, out),
+            Ok(_) | Err(_) => self.expire(rules, Grant::Confirmation, out),
         }
     }
 
-    fn expire(&mut self, rules: &Rules, out: &mut Out) {
+    /// Nobody could tell; the client is asked once more while there is time.
+    fn ask_later(&mut self, now: Moment, until: Moment, grant: Grant, out: &mut Out) {
+        self.terms.set(grant, Term::Good { until });
+        out.push(Effect::Set(grant.timer(), until.since(now).min(AGAIN)));
+    }
+
+    fn run_out(&mut self, rules: &Rules, grant: Grant, out: &mut Out) {
+        let is_used = |it: &Member| !it.stage.is_unconfirmed() && it.needs(rules, grant);
+        if grant == Grant::Confirmation && !self.members.iter().any(is_used) {
+            // Nobody lost anything. Whoever comes now shows a credential of its own.
+            self.terms.set(grant, Term::Unbounded);
+            self.confirmation = Confirmation::None;
+            return;
+        }
+        out.push(Effect::Limit("renewal_timeout"));
+        self.expire(rules, grant, out);
+    }
+
+    fn expire(&mut self, rules: &Rules, grant: Grant, out: &mut Out) {
         let failure = Failure::EXPIRED;
-        for member in self.served(rules) {
+        let told =
+            self.members.iter().filter(|it| it.stage.is_admitted() && it.needs(rules, grant));
+        for member in told {
             let told = self.parser.event(&member.nsp, auth::ERROR, &failure.to_args());
             out.push(Effect::Send(told));
         }
         out.push(Effect::NotConfirmed(failure.code));
         self.close(failure.close, failure.code, DisconnectReason::Refused(failure.code), out);
     }
+}
 
-    /// The admitted sockets that the confirmation serves; all, where a session gate let them in.
-    fn served<'a>(&'a self, rules: &'a Rules) -> impl Iterator<Item = &'a Member> {
-        let is_served = move |member: &&Member| {
-            let is_confirmed = || {
-                let admission = rules.nsps.admission(&member.nsp);
-                admission.is_some_and(|it| it.auth == Auth::SessionSync)
-            };
-            member.stage.is_admitted() && (self.by_gate || is_confirmed())
+impl Member {
+    /// Whether the socket is there by a grant.
+    fn needs(&self, rules: &Rules, grant: Grant) -> bool {
+        let is_confirmed = || {
+            let admission = rules.nsps.admission(&self.nsp);
+            admission.is_some_and(|it| it.auth == Auth::SessionSync)
         };
-        self.members.iter().filter(is_served)
+        grant == Grant::Admission || is_confirmed()
     }
 }
 

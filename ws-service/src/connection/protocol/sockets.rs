@@ -8,7 +8,7 @@ use wire::{
     socketio::{self, Kind, Nsp, Outgoing, Packet},
 };
 
-use super::{Member, Out, Phase, Protocol, REQUEST_ID, Rates, Rules, Stage};
+use super::{Grant, Member, Out, Phase, Protocol, Rates, Rules, Stage};
 use crate::{
     clock::Moment,
     connection::{
@@ -105,8 +105,8 @@ impl Protocol {
                 }
                 None => {
                     out.push(Effect::Send(member.connected(self.parser)));
-                    let request =
-                        Outgoing::event(&member.nsp, Some(REQUEST_ID), auth::REQUEST, "{}");
+                    let id = Some(Grant::Confirmation.request_id());
+                    let request = Outgoing::event(&member.nsp, id, auth::REQUEST, "{}");
                     out.push(Effect::Send(self.parser.packet(request)));
                     member.stage = Stage::Asked { early: 0 };
                 }
@@ -168,15 +168,14 @@ impl Protocol {
         out: &mut Out,
     ) {
         let member = &mut self.members[at];
-        let early = match member.stage {
-            Stage::Asked { early } if id == REQUEST_ID => early,
-            Stage::Admitted(_) if id != REQUEST_ID => {
+        let early = match (&member.stage, Grant::of_request(id)) {
+            (Stage::Asked { early }, Some(Grant::Confirmation)) => *early,
+            (Stage::Admitted(_), None) => {
                 out.push(Effect::Answered { key: member.key, id, args });
                 return;
             }
-            Stage::Admitted(_) if self.validity.is_asked() => {
-                self.renew(args, out);
-                return;
+            (Stage::Admitted(_), Some(grant)) if self.terms.is_asked(grant, member.key) => {
+                return self.renew(grant, args, out);
             }
             _ => return self.meter(rules, now, out),
         };
@@ -207,6 +206,7 @@ impl Protocol {
     pub(super) fn disconnect(
         &mut self,
         rules: &Rules,
+        now: Moment,
         key: SocketKey,
         reason: DisconnectReason,
         out: &mut Out,
@@ -231,6 +231,7 @@ impl Protocol {
         if matches!(reason, DisconnectReason::SessionEnded(_)) {
             // What the connection proved once is worth nothing any more.
             self.confirmation = Confirmation::None;
+            self.keep(rules, now, Grant::Confirmation, None, out);
         }
         if member.stage.is_admitted() {
             out.push(Effect::Leave { key, reason });
@@ -246,7 +247,8 @@ impl Protocol {
 impl Rates {
     /// Whether an event may pass, and the limit that says so.
     fn take(&mut self, rules: &Rules, event: &str, now: Moment) -> (&'static str, Rate) {
-        if event == "whisk.subscribe" {
+        // Each of these costs the store.
+        if matches!(event, "whisk.subscribe" | "whisk.update" | "whisk.knock") {
             return ("joins_per_second", self.joins.take(rules.bounds.joins, now));
         }
         ("emits_per_second", self.events.take(rules.bounds.emits, now))

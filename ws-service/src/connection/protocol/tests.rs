@@ -99,6 +99,8 @@ fn say(effect: &Effect) -> String {
         Effect::Clear(timer) => format!("clear {timer:?}"),
         Effect::Confirm(Credential::Token(token)) => format!("confirm token {token:?}"),
         Effect::Confirm(Credential::Resume(resume)) => format!("confirm resume {resume:?}"),
+        Effect::Renew(Credential::Token(token)) => format!("renew token {token:?}"),
+        Effect::Renew(Credential::Resume(resume)) => format!("renew resume {resume:?}"),
         Effect::Readmit(args) => format!("readmit {}", args.json()),
         Effect::NotConfirmed(code) => format!("not confirmed: {code}"),
         Effect::LookAgain(identity) => format!("look again {}", identity.user_id.as_str()),

@@ -39,12 +39,10 @@ impl Admission {
         Self { user: Some(user), ..Self::default() }
     }
 
-    /// With a session of Whisk's own: one that the web-service or `Sessions` made. A session that
-    /// does not live sends the sockets away at once.
-    #[must_use]
-    pub fn session(mut self, session: SessionId) -> Self {
-        self.session = Some(session);
-        self
+    /// Of this user, with a session of Whisk's own: one that the web-service or `Sessions` made. A
+    /// session that does not live sends the sockets away at once.
+    pub fn session(user: UserId, session: SessionId) -> Self {
+        Self { session: Some(session), ..Self::user(user) }
     }
 
     /// With a value that handlers find by its type: `Socket::granted`.
@@ -163,7 +161,7 @@ pub(crate) async fn admit(shared: &Shared, guest: Guest) -> Result<Guest, Answer
     let Admission { user, session, locals, good_for } = admission;
     let attending = match &user {
         Some(user) => {
-            let attending = shared.services.channels.attend(user).await;
+            let attending = shared.services.upkeep.attend(user).await;
             Some(attending.map_err(|_| Answer::UNAVAILABLE)?)
         }
         None => None,

@@ -94,7 +94,7 @@ impl Shared {
     pub(crate) async fn end(&self, node: Node) {
         // Observers end with their threads, of which there may never have been one.
         drop(self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.services.channels.stop().await;
+        self.services.upkeep.stop().await;
         node.stop().await;
     }
 

@@ -316,7 +316,7 @@ pub(crate) fn welcome(
     }
     let address = address(shared, peer, headers);
     let permit = shared.unconfirmed.enter(address).map_err(|full| {
-        tracing::info!(%address, limit = full.0, "a socket is refused");
+        tracing::debug!(%address, limit = full.0, "a socket is refused");
         Answer::UNAVAILABLE
     })?;
     let texts =

@@ -11,7 +11,7 @@ use tokio::{sync::RwLock, time::Instant};
 
 use super::{
     Shared,
-    interest::{Interest, Serial, Want},
+    interest::{Interest, Serial, Stage, Want},
 };
 use crate::backend::{
     BackendError, BackendErrorKind,
@@ -48,25 +48,37 @@ impl Wanted {
         shared: &Arc<Shared>,
         channel: ByteString,
     ) -> Result<Self, BackendError> {
-        let want = shared.channels.interest().want(&channel);
+        let refused = || BackendError::new(BackendErrorKind::NotApplied);
+        let mut want = shared.channels.interest().want(&channel);
         let wanted = Self { shared: Arc::clone(shared), channel, serial: want.serial() };
-        match want {
-            Want::Subscribe(_) => {
-                // If this future is dropped meanwhile, the others hear a refusal and try again.
-                let mut answer = Answer { wanted: &wanted, confirmed: false };
-                let _not_left_now = shared.channels.leaving.read().await;
-                let subject = Subject::Channel(wanted.channel.clone());
-                shared.link().subscribe(subject).await?;
-                answer.confirmed = true;
-            }
-            Want::Wait(_, mut outcome) => {
-                let confirmed = outcome.wait_for(Option::is_some).await;
-                if !confirmed.is_ok_and(|confirmed| *confirmed == Some(true)) {
-                    return Err(BackendError::new(BackendErrorKind::NotApplied));
+        loop {
+            let mut stage = match want {
+                Want::Subscribe(_) => {
+                    wanted.subscribe().await?;
+                    return Ok(wanted);
                 }
+                Want::Wait(_, stage) => stage,
+            };
+            let stage = stage.wait_for(|stage| *stage != Stage::Asked).await.map(|stage| *stage);
+            match stage {
+                Ok(Stage::Confirmed) => return Ok(wanted),
+                Ok(Stage::Orphaned) => {
+                    let interest = shared.channels.interest();
+                    want =
+                        interest.take_over(&wanted.channel, wanted.serial).ok_or_else(refused)?;
+                }
+                Ok(Stage::Asked | Stage::Refused) | Err(_) => return Err(refused()),
             }
         }
-        Ok(wanted)
+    }
+
+    /// Asks the bus, for all who want the channel.
+    async fn subscribe(&self) -> Result<(), BackendError> {
+        let mut answer = Answer { wanted: self, outcome: None };
+        let _not_left_now = self.shared.channels.leaving.read().await;
+        let outcome = self.shared.link().subscribe(Subject::Channel(self.channel.clone())).await;
+        answer.outcome = Some(outcome.is_ok());
+        outcome
     }
 }
 
@@ -124,12 +136,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 /// Tells the outcome of a subscription, also when it was given up.
 struct Answer<'a> {
     wanted: &'a Wanted,
-    confirmed: bool,
+    /// `None` until the bus has answered.
+    outcome: Option<bool>,
 }
 
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
         let Wanted { shared, channel, serial } = self.wanted;
-        shared.channels.interest().answered(channel, *serial, self.confirmed);
+        let mut interest = shared.channels.interest();
+        match self.outcome {
+            Some(confirmed) => interest.answered(channel, *serial, confirmed),
+            None => interest.given_up(channel, *serial),
+        }
     }
 }

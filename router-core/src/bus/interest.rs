@@ -15,21 +15,50 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// Tells one subscription of a channel from a later one.
 pub(super) type Serial = u64;
 
+/// How far a subscription is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Somebody asks the bus.
+    Asked,
+    /// Who asked gave up before the answer; the next one who wants it asks.
+    Orphaned,
+    /// The bus confirmed it.
+    Confirmed,
+    /// It did not.
+    Refused,
+}
+
 /// The state of one channel.
 #[derive(Debug)]
 struct Wanted {
     serial: Serial,
     count: usize,
-    /// `Some(outcome)` once the bus has answered; those who came meanwhile wait for it.
-    confirmed: watch::Sender<Option<bool>>,
+    /// Those who came while the bus is asked wait for its answer.
+    stage: watch::Sender<Stage>,
     /// When the last one left.
     idle_since: Option<Instant>,
 }
 
 impl Wanted {
+    /// What one more has to do.
+    fn again(&self) -> Want {
+        let mut asks = false;
+        self.stage.send_if_modified(|stage| {
+            asks = *stage == Stage::Orphaned;
+            if asks {
+                *stage = Stage::Asked;
+            }
+            asks
+        });
+        if asks {
+            return Want::Subscribe(self.serial);
+        }
+        Want::Wait(self.serial, self.stage.subscribe())
+    }
+
     /// Whether the grace after the last one is over.
     fn is_over(&self, now: Instant) -> bool {
-        let since = self.idle_since.filter(|_| self.confirmed.borrow().is_some());
+        let since = self.idle_since.filter(|_| *self.stage.borrow() != Stage::Asked);
         since.is_some_and(|since| now >= since + GRACE)
     }
 }
@@ -39,8 +68,9 @@ impl Wanted {
 pub(super) enum Want {
     /// Subscribe, and tell the outcome by [`Interest::answered`].
     Subscribe(Serial),
-    /// Wait for the outcome of someone else's subscription; it may be there already.
-    Wait(Serial, watch::Receiver<Option<bool>>),
+    /// Wait for the outcome of someone else's subscription; it may be there already. If that one gives
+    /// up, ask again by [`Interest::take_over`].
+    Wait(Serial, watch::Receiver<Stage>),
 }
 
 impl Want {
@@ -67,12 +97,12 @@ impl Interest {
         if let Some(wanted) = self.channels.get_mut(channel) {
             wanted.count += 1;
             wanted.idle_since = None;
-            return Want::Wait(wanted.serial, wanted.confirmed.subscribe());
+            return wanted.again();
         }
         self.last_serial += 1;
         let serial = self.last_serial;
-        let confirmed = watch::Sender::new(None);
-        let wanted = Wanted { serial, count: 1, confirmed, idle_since: None };
+        let stage = watch::Sender::new(Stage::Asked);
+        let wanted = Wanted { serial, count: 1, stage, idle_since: None };
         self.channels.insert(channel.clone(), wanted);
         Want::Subscribe(serial)
     }
@@ -83,12 +113,28 @@ impl Interest {
         if let Some(wanted) = self.channels.get(channel)
             && wanted.serial == serial
         {
-            wanted.confirmed.send_replace(Some(confirmed));
+            let stage = if confirmed { Stage::Confirmed } else { Stage::Refused };
+            wanted.stage.send_replace(stage);
             if !confirmed {
                 self.channels.remove(channel);
                 self.unanswered.push(channel.clone());
             }
         }
+    }
+
+    /// Who asked the bus gave up before it answered: one of those who wait asks in its place.
+    pub(super) fn given_up(&self, channel: &ByteString, serial: Serial) {
+        if let Some(wanted) = self.channels.get(channel)
+            && wanted.serial == serial
+        {
+            wanted.stage.send_replace(Stage::Orphaned);
+        }
+    }
+
+    /// Somebody who waited found that who asked gave up. `None` if the subscription is no more.
+    pub(super) fn take_over(&self, channel: &ByteString, serial: Serial) -> Option<Want> {
+        let wanted = self.channels.get(channel).filter(|wanted| wanted.serial == serial)?;
+        Some(wanted.again())
     }
 
     /// One fewer wants `channel`. What a refused subscription left behind counts for no later one.
@@ -137,9 +183,9 @@ mod tests {
         let room = name("room");
         let Want::Subscribe(serial) = interest.want(&room) else { panic!("subscribes") };
         let Want::Wait(_, waiting) = interest.want(&room) else { panic!("waits") };
-        assert_eq!(*waiting.borrow(), None);
+        assert_eq!(*waiting.borrow(), Stage::Asked);
         interest.answered(&room, serial, true);
-        assert_eq!(*waiting.borrow(), Some(true));
+        assert_eq!(*waiting.borrow(), Stage::Confirmed);
 
         let now = Instant::now();
         interest.leave("room", serial, now);
@@ -169,7 +215,7 @@ mod tests {
         let first = interest.want(&room).serial();
         let Want::Wait(_, waiting) = interest.want(&room) else { panic!("waits") };
         interest.answered(&room, first, false);
-        assert_eq!(*waiting.borrow(), Some(false));
+        assert_eq!(*waiting.borrow(), Stage::Refused);
         assert_eq!(interest.len(), 0);
         assert!(matches!(interest.want(&room), Want::Subscribe(_)));
         // Who was refused leaves, and that does not touch the new subscription.
@@ -186,5 +232,29 @@ mod tests {
         interest.answered(&room, serial, false);
         assert_eq!(interest.sweep(Instant::now()), [room]);
         assert!(interest.sweep(Instant::now()).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_before_the_answer_is_followed_by_one_who_waits() {
+        let mut interest = Interest::default();
+        let room = name("room");
+        let first = interest.want(&room).serial();
+        let Want::Wait(serial, waiting) = interest.want(&room) else { panic!("waits") };
+        interest.given_up(&room, first);
+        interest.leave("room", first, Instant::now());
+        assert_eq!(*waiting.borrow(), Stage::Orphaned);
+        // One takes over, and whoever comes then waits for it.
+        assert!(matches!(interest.take_over(&room, serial), Some(Want::Subscribe(_))));
+        assert!(matches!(interest.take_over(&room, serial), Some(Want::Wait(..))));
+        assert!(matches!(interest.want(&room), Want::Wait(..)));
+        interest.answered(&room, serial, true);
+        assert_eq!(*waiting.borrow(), Stage::Confirmed);
+        // Where nobody waited, it is left after its grace as any other.
+        let alone = name("alone");
+        let serial = interest.want(&alone).serial();
+        interest.given_up(&alone, serial);
+        let now = Instant::now();
+        interest.leave("alone", serial, now);
+        assert_eq!(interest.sweep(now + GRACE), [alone]);
     }
 }

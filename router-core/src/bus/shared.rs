@@ -245,8 +245,11 @@ impl Shared {
     }
 
     fn refused(&self, subject: &Subject, error: Option<&FrameError>) {
-        self.metrics.frames_refused.inc();
-        tracing::warn!(?subject, ?error, "a frame from the bus was refused");
+        let count = self.metrics.frames_refused.inc() + 1;
+        // More and more seldom: whoever sends one may send thousands.
+        if count.is_power_of_two() {
+            tracing::warn!(?subject, ?error, count, "a frame from the bus was refused");
+        }
     }
 }
 

@@ -17,14 +17,14 @@ use crate::{
     address::Address,
     args::Args,
     backend::{Backend, BackendError, bus::Subject},
-    bus::{Bus, Wanted},
+    bus::Bus,
     clock,
     error::RouteError,
-    handler::{FromMessage, Message, Occasion, Services},
+    handler::{FromMessage, Message, Occasion},
     id::MessageId,
-    presence::{Millis, Presence, Profile},
+    presence::{Presence, Profile},
     session::{SessionId, Site, UserId},
-    socket::{DisconnectReason, JoinError, Socket, SocketData, SocketHub},
+    socket::{JoinError, Socket, SocketData, SocketHub},
 };
 
 /// What became of a message.
@@ -72,11 +72,6 @@ impl Channels {
         presence: Option<Presence>,
     ) -> Self {
         Self { node: ChannelNode::new(site, bus, hub, backend, rules, presence) }
-    }
-
-    /// Lets gates and hooks run without an event.
-    pub(crate) fn attach_services(&self, services: &Arc<Services>) {
-        self.node.set_services(services);
     }
 
     /// A channel by its name.
@@ -155,34 +150,6 @@ impl Channels {
     async fn boot(&self, at: Subject, to: Audience, reason: &str) -> Result<(), PublishError> {
         let word = Word::Boot(Boot { to, reason: reason.into() });
         self.node.say(at, word, Args::EMPTY).await.map(drop)
-    }
-
-    /// A session changed: the gates of the channels that its sockets of this node are on are asked
-    /// again, and the clients told; once for each `id`.
-    pub(crate) async fn judge_session(&self, sid: SessionId, id: &MessageId) {
-        if self.node.judged.is_new(id) {
-            Arc::clone(&self.node).judge_session(sid).await;
-        }
-    }
-
-    /// Listens to what is for a user for as long as the returned value lives.
-    ///
-    /// # Errors
-    /// When the bus did not confirm.
-    pub async fn attend(&self, user: &UserId) -> Result<Wanted, BackendError> {
-        self.node.bus.listen_to(self.node.subject_of_user(user)).await
-    }
-
-    /// A socket is gone for this reason, and was heard last at `last_seen`: it is on no channel any
-    /// more. Returns when the hooks have seen it. Called by the service, on the socket's own thread.
-    pub async fn depart(
-        &self,
-        services: &Arc<Services>,
-        socket: &Socket,
-        reason: &DisconnectReason,
-        last_seen: Millis,
-    ) {
-        self.node.depart(services, socket, Gone::of(reason, last_seen)).await;
     }
 }
 

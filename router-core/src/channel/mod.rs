@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`Channels`] | all channels of the site, in every process; an extractor |
 //! | [`Channel`] | one of them; in gates, hooks and handlers of channels an extractor |
+//! | [`Upkeep`] | the same, for the service that holds the sockets |
 //! | [`Publisher`] | all channels, for a process that is no node |
 //! | [`Private`] | the channel of a user or session, on which confirmed sockets are by themselves |
 //! | [`ChannelRoutes`] | what holds for channels, by name or pattern: `Routes::channel` |
@@ -57,6 +58,7 @@ mod roster;
 mod rules;
 mod subscribe;
 mod turns;
+mod upkeep;
 
 pub use asking::{Answered, Answers};
 pub use error::{PublishError, SubscribeError};
@@ -66,3 +68,4 @@ pub use name::{ChannelKey, ChannelName, ChannelNameError};
 pub use position::{Level, Position};
 pub use publisher::Publisher;
 pub use rules::{Access, ChannelHook, ChannelRoutes, ChannelRules};
+pub use upkeep::Upkeep;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Channel, ChannelName, Channels, PublishError,
+    Channel, ChannelName, PublishError,
     frame::{Knock, Seen, Word},
     message,
     node::ChannelNode,
@@ -164,27 +164,6 @@ impl ChannelNode {
         let presence = self.presence.as_ref().ok_or(EnterError::NotThere)?;
         let (key, client) = (self.key(name), socket.client_id());
         presence.update(&key, &client, socket.address(), change).await
-    }
-}
-
-impl Channels {
-    /// A socket on the channel's roster was not heard since `last_seen`, for as long as the channel
-    /// lets it; or, without a time, is heard again. Called by the service.
-    pub fn sighted(&self, socket: &Socket, name: &ChannelName, silent_since: Option<Millis>) {
-        let Some(presence) = &self.node.presence else { return };
-        let (key, client) = (self.node.key(name), socket.client_id());
-        match silent_since {
-            Some(last_seen) => presence.silent(&key, &client, socket.address(), last_seen),
-            None => presence.heard(&key, &client, socket.address()),
-        }
-    }
-
-    /// Lets nobody come on a roster any more, and hands over what this node keeps. Called by the
-    /// service before its node stops.
-    pub async fn stop(&self) {
-        if let Some(presence) = &self.node.presence {
-            presence.stop().await;
-        }
     }
 }
 

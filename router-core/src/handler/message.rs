@@ -9,7 +9,7 @@ use crate::{
     address::Address,
     args::Args,
     bus::Bus,
-    channel::{ChannelHook, ChannelName, ChannelRules, Channels},
+    channel::{ChannelHook, ChannelName, ChannelRules, Channels, Upkeep},
     metrics::Metrics,
     node::Node,
     presence::Presence,
@@ -28,6 +28,8 @@ pub struct Services {
     pub hub: Arc<dyn SocketHub>,
     /// The channels of the site.
     pub channels: Channels,
+    /// What the service that holds the sockets says to them.
+    pub upkeep: Upkeep,
     /// What the program registered for [`Data`](super::Data).
     pub data: DataMap,
     /// Where everything is counted.
@@ -48,8 +50,9 @@ impl Services {
         let presence = rules.has_presence().then(|| Presence::start(node));
         let channels = Channels::new(site, bus.clone(), Arc::clone(&hub), backend, rules, presence);
         let metrics = Arc::clone(node.metrics());
-        let services = Arc::new(Self { bus, sessions, hub, channels, data, metrics });
-        services.channels.attach_services(&services);
+        let upkeep = Upkeep::of(&channels);
+        let services = Arc::new(Self { bus, sessions, hub, channels, upkeep, data, metrics });
+        services.upkeep.attach_services(&services);
         services
     }
 

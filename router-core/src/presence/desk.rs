@@ -116,6 +116,17 @@ impl Desk {
         self.lock().closed = true;
     }
 
+    /// No call is made any more: whoever waits hears that nothing is known.
+    pub(super) fn give_up(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let (entering, pinning) =
+            (std::mem::take(&mut state.entering), std::mem::take(&mut state.pinning));
+        drop(state);
+        // Whoever waits for one of these hears that it is gone.
+        drop((entering, pinning));
+    }
+
     /// A client comes; whoever waits hears when the store has it.
     pub(crate) fn came(
         &self,
@@ -175,7 +186,7 @@ impl Desk {
         let noted = {
             let mut state = self.lock();
             // A note of another life would not lead to what this one adopts.
-            if state.keeper.owner() != Some(owner) {
+            if state.closed || state.keeper.owner() != Some(owner) {
                 return false;
             }
             let (tell, noted) = oneshot::channel();

@@ -101,14 +101,15 @@ pub struct Coming {
     pub user: Option<UserId>,
     /// The socket.
     pub address: Address,
-    /// What it says of itself.
+    /// What it says of itself: the client's own words, which nobody has checked.
     pub profile: Profile,
 }
 
 /// One entry of a roster.
 ///
 /// As JSON it is what clients see:
-/// `{client, user?, label?, meta?, state, first_seen, last_seen, version}`.
+/// `{client, user?, label?, meta?, state, first_seen, last_seen, version}`. `label` and `meta` are the
+/// client's own words; `client` and `user` are the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Who it is, and by which socket.

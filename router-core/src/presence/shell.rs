@@ -182,7 +182,8 @@ impl Presence {
     }
 
     /// Lets nobody come any more, adopts from nobody, and returns when the store has answered what was
-    /// asked of it, or has not for two seconds. Called before the node stops, with which its lease
+    /// asked of it, or has not for two seconds; who still waits then hears
+    /// [`EnterError::Unavailable`]. Called before the node stops, with which its lease
     /// ends: other processes then adopt within seconds what is still held.
     pub async fn stop(&self) {
         self.0.desk.close();
@@ -198,6 +199,7 @@ impl Presence {
             tracing::warn!("the store did not answer for a roster; others find what was left");
         }
         self.0.keeping.abort();
+        self.0.desk.give_up();
     }
 }
 

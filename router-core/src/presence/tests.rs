@@ -275,3 +275,22 @@ async fn a_lost_socket_goes_through_its_thresholds_and_a_new_one_ends_that() {
     assert_eq!(told("bob"), [Kind::Connected, Kind::Disconnected, Kind::Reconnected]);
     assert_eq!(told("cy"), [Kind::Connected, Kind::Disconnected, Kind::Removed]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_still_waits_when_presence_stops_is_told_so() {
+    let system = System::new().await;
+    let host = system.host(0).await;
+    let backend = system.hub.backend();
+    let metrics = Arc::clone(host.node.metrics());
+    let clock = Clock::new(|| 1_000_000);
+    // Nobody makes the calls of this one: the store never answers.
+    let desk = Desk::new(backend.presence, backend.registry, metrics, clock);
+    desk.tick(host.node.bus().shared.lease().as_ref());
+    let came = |name| desk.came(&channel(), &Settings::default(), host.coming(name));
+    let waits = came("ann").unwrap();
+    desk.give_up();
+    assert!(waits.await.is_err());
+    assert_eq!(came("bob").unwrap_err(), EnterError::Unavailable);
+    let owner = desk.owner().unwrap();
+    assert!(!desk.pin(&owner, &channel()).await);
+}

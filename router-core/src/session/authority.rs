@@ -186,5 +186,5 @@ async fn revoked(Whole(message): Whole, Payload(revoked): Payload<Revoked>) {
 }
 
 async fn changed(Whole(message): Whole, Payload(changed): Payload<Changed>) {
-    message.services.channels.judge_session(changed.sid, &changed.id).await;
+    message.services.upkeep.judge_session(changed.sid, &changed.id).await;
 }

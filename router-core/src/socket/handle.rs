@@ -39,8 +39,8 @@ impl Socket {
         &self.info.address
     }
 
-    /// Who its client is to others. Where the client shows a secret of its own (`auth.client`), it is
-    /// the same when it comes back; else it is the socket's id.
+    /// Who its client is to others. Where the client shows a secret of its own (`whisk_client` in its
+    /// CONNECT), it is the same when it comes back; else it is the socket's id.
     pub fn client_id(&self) -> ClientId {
         self.info.client_id()
     }

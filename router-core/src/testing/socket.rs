@@ -165,8 +165,8 @@ impl TestSocket {
         self.core.remove(&self.socket, reason.clone());
         let (core, socket, gone) = (Arc::clone(&self.core), self.socket.clone(), reason.clone());
         let depart = move || async move {
-            let Services { channels, .. } = &*core.services;
-            channels.depart(&core.services, &socket, &gone, clock::millis()).await;
+            let Services { upkeep, .. } = &*core.services;
+            upkeep.depart(&core.services, &socket, &gone, clock::millis()).await;
         };
         on_thread(&self.jobs, depart).await;
         self.hook(Hook::Disconnect, Occasion::Disconnect(reason)).await;

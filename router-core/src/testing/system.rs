@@ -168,7 +168,7 @@ fn run(
         while let Some(job) = queue.recv().await {
             tokio::task::spawn_local(job());
         }
-        services.channels.stop().await;
+        services.upkeep.stop().await;
         node.stop().await;
     });
 }
@@ -300,7 +300,9 @@ impl TestSystem {
             locals: None,
         });
         let attending = match &info.user_id {
-            Some(user) => Some(self.channels().attend(user).await.expect("the bus confirms")),
+            Some(user) => {
+                Some(self.core.services.upkeep.attend(user).await.expect("the bus confirms"))
+            }
             None => None,
         };
         let mailbox = self.core.hub.add(tid, Arc::clone(&info), attending);

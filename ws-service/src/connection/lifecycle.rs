@@ -5,6 +5,8 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use actix_rt::task::JoinHandle;
+use bytestring::ByteString;
 use router_core::{
     Args, Message, RouteError,
     handler::Occasion,
@@ -35,6 +37,16 @@ pub(crate) struct Departure {
     pub(crate) reason: DisconnectReason,
     /// When its client was heard last.
     pub(crate) last_seen: Millis,
+}
+
+/// What is left to do of a socket's going.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    reason: DisconnectReason,
+    /// Ends when it is off its channels.
+    off: JoinHandle<()>,
+    /// Has a drain wait for it.
+    _work: Work,
 }
 
 /// What is known of a socket that is to be admitted.
@@ -86,17 +98,24 @@ pub(super) fn admit(
     socket
 }
 
-/// Lets a socket go.
+/// Lets a socket go. It leaves its channels at once, whatever its hooks still do.
 pub(super) fn leave(shard: &Shard, socket: &Rc<LocalSocket>, departure: Departure) {
     forget(shard, socket);
+    let (shared, info) = (Arc::clone(&shard.shared), Arc::clone(&socket.info));
+    let work = Work::new(&shared);
+    let Departure { reason, last_seen } = departure;
+    let off = actix_rt::spawn({
+        let (shared, reason) = (Arc::clone(&shared), reason.clone());
+        let socket = handle(&shared, &info);
+        async move {
+            shared.services.upkeep.depart(&shared.services, &socket, &reason, last_seen).await;
+        }
+    });
+    let exit = Exit { reason, off, _work: work };
     let mut entry = socket.entry.borrow_mut();
     match &*entry {
-        Entry::Entered => {
-            let (shared, info) = (Arc::clone(&shard.shared), Arc::clone(&socket.info));
-            let work = Work::new(&shared);
-            actix_rt::spawn(depart(shared, info, departure, work));
-        }
-        Entry::Entering | Entry::Left(_) => *entry = Entry::Left(departure),
+        Entry::Entered => drop(actix_rt::spawn(depart(shared, info, exit))),
+        Entry::Entering | Entry::Left(_) => *entry = Entry::Left(exit),
     }
 }
 
@@ -125,7 +144,8 @@ pub(super) fn not_confirmed(shared: &Arc<Shared>, code: &'static str) {
     }
 }
 
-async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>, work: Work) {
+/// `_work` has a drain wait for it.
+async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>, _work: Work) {
     let info = Arc::clone(&socket.info);
     let hooks = async {
         if info.sid.is_some() {
@@ -142,30 +162,25 @@ async fn enter(shared: Arc<Shared>, socket: Rc<LocalSocket>, work: Work) {
     };
     futures_util::future::join(entered, hooks).await;
     let left = socket.entry.replace(Entry::Entered);
-    if let Entry::Left(departure) = left {
-        depart(shared, info, departure, work).await;
+    if let Entry::Left(exit) = left {
+        depart(shared, info, exit).await;
     }
 }
 
-/// `_work` has a drain wait for it.
-async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, departure: Departure, _work: Work) {
-    let (socket, Departure { reason, last_seen }) = (handle(&shared, &info), departure);
-    shared.services.channels.depart(&shared.services, &socket, &reason, last_seen).await;
+async fn depart(shared: Arc<Shared>, info: Arc<SocketInfo>, exit: Exit) {
+    let Exit { reason, off, _work } = exit;
+    if let Err(error) = off.await {
+        tracing::error!(%error, "a socket did not leave its channels");
+    }
     // The hook before the note: it sees the session as it was with this socket.
     run_hook(&shared, &info, Hook::Disconnect, Occasion::Disconnect(reason)).await;
     note(&shared, &info, false).await;
 }
 
 /// A message of a moment of a socket's life.
-fn occasion(shared: &Arc<Shared>, info: &Arc<SocketInfo>, occasion: Occasion) -> Message {
-    Message {
-        occasion,
-        event: "".into(),
-        args: Args::EMPTY,
-        origin: info.address.clone(),
-        socket: Some(handle(shared, info)),
-        services: Arc::clone(&shared.services),
-    }
+fn occasion(shared: &Shared, info: &Arc<SocketInfo>, occasion: Occasion) -> Message {
+    let socket = handle(shared, info);
+    Message::of(&shared.services, socket, occasion, ByteString::new(), Args::EMPTY)
 }
 
 async fn run_hook(shared: &Arc<Shared>, info: &Arc<SocketInfo>, hook: Hook, why: Occasion) {

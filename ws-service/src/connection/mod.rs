@@ -266,6 +266,11 @@ impl Connection {
             }
             Timer::Stall => self.stalled(),
             Timer::Upgrade => self.release(),
+            // What came while the thread stood still is read first.
+            Timer::Silence if self.is_late(due) => {
+                let soon = self.shard.now().after(self.shard.shared.rules.bounds.tick);
+                self.shard.set_timer(&self.link, Timer::Silence, soon);
+            }
             Timer::Silence => self.look_for_silence(),
             Timer::Reconnect => {
                 let drain = &self.shard.shared.drain;
@@ -276,15 +281,15 @@ impl Connection {
             timer => {
                 // Times go on from when this one was due, not from when the wheel came round;
                 // unless all of the thread stood still.
-                let late = self.shard.now().since(due);
-                let since = if late > self.shard.shared.rules.bounds.tick * 2 {
-                    self.shard.now()
-                } else {
-                    due
-                };
+                let since = if self.is_late(due) { self.shard.now() } else { due };
                 self.step_since(Input::Timer(timer), since);
             }
         }
+    }
+
+    /// Whether all of the thread stood still since a timer was due.
+    fn is_late(&self, due: Moment) -> bool {
+        self.shard.now().since(due) > self.shard.shared.rules.bounds.tick * 2
     }
 
     fn stalled(&mut self) {
@@ -300,7 +305,7 @@ impl Connection {
     /// there is none.
     fn slow(&mut self, limit: &'static str) {
         self.shard.shared.services.metrics.limit(limit);
-        tracing::info!(limit, "a socket is too slow and is cut");
+        tracing::debug!(limit, "a socket is too slow and is cut");
         self.link.closed.set(true);
         self.step(Input::Slow);
         self.link.abort();
@@ -419,7 +424,7 @@ impl Connection {
         actix_rt::spawn(async move {
             let result = confirmed(&shared, admitted.as_deref(), &credential).await;
             if let Err(ConfirmError::Unavailable(error)) = &result {
-                tracing::warn!(%error, "a credential could not be judged");
+                tracing::debug!(%error, "a credential could not be judged");
             }
             link.notify(tell(result));
         });
@@ -486,7 +491,7 @@ async fn confirmed(
         // The gate let in somebody else.
         return Err(ConfirmError::Refused);
     }
-    let attending = shared.services.channels.attend(&confirmed.user_id).await;
+    let attending = shared.services.upkeep.attend(&confirmed.user_id).await;
     let attending = attending.map_err(SessionError::from)?;
     Ok((Box::new(confirmed), Box::new(attending)))
 }

@@ -138,7 +138,7 @@ impl Connection {
         let shared = &self.shard.shared;
         for (info, channel) in sighted {
             let socket = lifecycle::handle(shared, info);
-            shared.services.channels.sighted(&socket, channel, silent_since);
+            shared.services.upkeep.sighted(&socket, channel, silent_since);
         }
     }
 

@@ -121,7 +121,7 @@ impl Forwarder {
             }
         };
         let answer = sent.map_err(|error| {
-            tracing::info!(%error, nid = %sid.nid, "a request cannot be passed to its node");
+            tracing::debug!(%error, nid = %sid.nid, "a request cannot be passed to its node");
             peers.metrics.peer_failed.inc();
             answer_for(kind(&error))
         })?;

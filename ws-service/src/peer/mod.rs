@@ -167,7 +167,7 @@ impl Peers {
             Ok(Some(peer)) => Ok(peer),
             Ok(None) => Err(OpenError::UnknownSession.into()),
             Err(error) => {
-                tracing::warn!(%error, %nid, "the registry does not tell where a node is");
+                tracing::debug!(%error, %nid, "the registry does not tell where a node is");
                 self.metrics.peer_failed.inc();
                 Err(Answer::UNAVAILABLE)
             }

@@ -151,7 +151,7 @@ pub(crate) async fn open(
 
 /// The owner cannot be spoken with.
 pub(crate) fn not_passed(peers: &Peers, sid: &Sid, failed: io::Error) -> Answer {
-    tracing::info!(error = %failed, nid = %sid.nid, "a WebSocket cannot be passed to its node");
+    tracing::debug!(error = %failed, nid = %sid.nid, "a WebSocket cannot be passed to its node");
     peers.metrics.peer_failed.inc();
     answer_for(failed.kind())
 }

@@ -20,7 +20,7 @@ use super::{
     rooms::{Rooms, Seat},
     wheel::ConnectionKey,
 };
-use crate::connection::{effect::SocketKey, lifecycle::Departure, link::Link};
+use crate::connection::{effect::SocketKey, lifecycle::Exit, link::Link};
 
 /// An admitted socket of this shard.
 #[derive(Debug)]
@@ -39,14 +39,14 @@ pub(crate) struct LocalSocket {
 }
 
 /// The background work of a socket's coming and going, which must not overtake itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Entry {
     /// It is being done.
     Entering,
     /// It is done; leaving may begin at once.
     Entered,
     /// The socket left before it was done: whoever does it goes on with the leaving.
-    Left(Departure),
+    Left(Exit),
 }
 
 /// The connections and sockets of one shard.

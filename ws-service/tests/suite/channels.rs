@@ -2,9 +2,10 @@
 //! sockets go without a word.
 
 use router_core::{
-    Routes,
+    Data, RouteError, Routes,
     channel::{Channel, ChannelHook, ChannelName, Channels},
     limits::{Limit, Limits},
+    route::Hook,
     session::UserId,
     socket::Socket,
 };
@@ -13,11 +14,11 @@ use ws_service::Builder;
 
 use crate::{
     client::{Client, code},
-    support::{Cluster, Notes, Server, eventually},
+    support::{Cluster, Gate, Notes, Server, eventually},
 };
 
 fn routes(cfg: &mut Routes) {
-    async fn note(notes: router_core::Data<Notes>, channel: Channel, socket: Socket, what: &str) {
+    async fn note(notes: Data<Notes>, channel: Channel, socket: Socket, what: &str) {
         notes.add(format!("{what} {} {}", channel.name(), socket.nsp()));
     }
     cfg.channel("open:*").open();
@@ -318,4 +319,35 @@ async fn every_kind_of_nonsense_is_answered_and_closes_nothing() {
     let topic = json!({ "channel": "talk:1", "topic": "t".repeat(20_000) }).to_string();
     assert_eq!(code(&client.ask("whisk.publish", &topic).await), "bad_payload");
     assert_eq!(subscribe(&mut client, "talk:1").await["offset"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_goes_is_off_its_channels_while_its_connect_hook_still_runs() {
+    async fn slow(gate: Data<Gate>, notes: Data<Notes>) -> Result<(), RouteError> {
+        gate.pass().await?;
+        notes.add("connected");
+        Ok(())
+    }
+    let gate = Gate::default();
+    let cluster = Cluster::new();
+    let configure = |builder: ws_service::Builder| {
+        builder.data(gate.clone()).routes(|cfg: &mut Routes| {
+            cfg.channel("hooked:*").open().hook(
+                ChannelHook::Unsubscribed,
+                async |notes: Data<Notes>| {
+                    notes.add("unsubscribed");
+                },
+            );
+            cfg.hook(Hook::Connect, slow);
+            cfg.hook(Hook::Disconnect, async |notes: Data<Notes>| notes.add("disconnected"));
+        })
+    };
+    let server = cluster.serve_with(1, Limits::default(), configure).await;
+    let mut client = cluster.client(&server).await;
+    client.ask("whisk.subscribe", r#"{"channel":"hooked:1"}"#).await;
+    drop(client);
+    eventually("it is off", async || server.notes.all() == ["unsubscribed"]).await;
+    gate.0.add_permits(1);
+    let all = ["unsubscribed", "connected", "disconnected"];
+    eventually("its hooks follow each other", async || server.notes.all() == all).await;
 }

@@ -245,8 +245,8 @@ async fn who_looks_at_one_socket_sees_all_that_comes_from_it_and_goes_to_it() {
     assert_eq!(client.text().await, r#"42/watched,["all",3]"#);
     saw(&["in told.all", "out all 3"]).await;
     client.send(r#"42/watched,["told.ask"]"#).await;
-    assert_eq!(client.text().await, r#"42/watched,1["asked",1]"#);
-    client.send("43/watched,1[7]").await;
+    assert_eq!(client.text().await, r#"42/watched,2["asked",1]"#);
+    client.send("43/watched,2[7]").await;
     assert_eq!(client.text().await, r#"42/watched,["answered",7]"#);
     saw(&["in told.ask", "out asked 1", "out answered 7"]).await;
 

@@ -34,7 +34,9 @@ fn routes(cfg: &mut Routes) {
     cfg.channel("short:*").open().presence(times(50, 300, 900));
     cfg.channel("lazy:*").open().presence(times(20_000, 40_000, 60_000));
     let auth = async |socket: Socket| socket.handshake().auth_json().to_owned();
-    cfg.route("what").on("auth", auth);
+    // Holds the thread up, as a handler never should.
+    let block = async || std::thread::sleep(Duration::from_millis(800));
+    cfg.route("what").on("auth", auth).on("block", block);
 }
 
 async fn serve(cluster: &Cluster, nid: u32) -> Server {
@@ -93,6 +95,24 @@ async fn a_client_that_is_silent_is_disconnected_and_reconnects_when_it_is_heard
     assert_change(&mut watcher, "client.reconnected", "ann").await;
     let count = watcher.ask("whisk.count", r#"{"channel":"quick:1"}"#).await;
     assert_eq!(count, json!({ "connected": 1, "disconnected": 0, "users": 1 }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_spoke_while_its_nodes_thread_stood_still_is_not_silent() {
+    let cluster = Cluster::new();
+    let (one, two) = (serve(&cluster, 1).await, serve(&cluster, 2).await);
+    let mut watcher = watcher(&cluster, &two, "quick:1").await;
+    let mut ann = client(&cluster, &one, "ann", SECRET).await;
+    subscribe(&mut ann, "quick:1", Value::Null).await;
+    assert_change(&mut watcher, "client.connected", "ann").await;
+    for round in 0..2 {
+        ann.emit("what.block", "").await;
+        eventually("it stands still", async || one.metrics.events_in.get() > round * 2 + 1).await;
+        // It lies unread for longer than the roster lets anybody be silent.
+        assert_eq!(ann.ask("test.echo", "1").await, 1);
+    }
+    ann.send("41").await;
+    assert_change(&mut watcher, "client.removed", "ann").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

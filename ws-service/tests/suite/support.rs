@@ -41,7 +41,7 @@ impl Default for Gate {
 }
 
 impl Gate {
-    async fn pass(&self) -> Result<(), RouteError> {
+    pub(crate) async fn pass(&self) -> Result<(), RouteError> {
         self.0.acquire().await.map(|permit| permit.forget()).map_err(|_| RouteError::internal())
     }
 }

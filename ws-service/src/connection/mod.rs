@@ -266,11 +266,7 @@ impl Connection {
             }
             Timer::Stall => self.stalled(),
             Timer::Upgrade => self.release(),
-            // What came while the thread stood still is read first.
-            Timer::Silence if self.is_late(due) => {
-                let soon = self.shard.now().after(self.shard.shared.rules.bounds.tick);
-                self.shard.set_timer(&self.link, Timer::Silence, soon);
-            }
+            Timer::Silence if self.is_late(due) => self.put_silence_off(),
             Timer::Silence => self.look_for_silence(),
             Timer::Reconnect => {
                 let drain = &self.shard.shared.drain;

@@ -134,6 +134,15 @@ impl Connection {
         self.shard.await_silence(&self.link);
     }
 
+    /// The thread stood still: the peer was not asked, or its answer lies unread. It has the time
+    /// between two pings to say something.
+    pub(super) fn put_silence_off(&mut self) {
+        if let Some(pace) = self.link.watches(|watches| watches.pace()) {
+            let at = self.shard.now().after(pace);
+            self.shard.set_timer(&self.link, Timer::Silence, at);
+        }
+    }
+
     fn tell_sighted(&self, sighted: &[Sighted], silent_since: Option<Millis>) {
         let shared = &self.shard.shared;
         for (info, channel) in sighted {

@@ -1402,7 +1402,8 @@ class Connection {
       case "whisk.auth.request":
         if (packet.id === undefined)
           this.#broken(link, "whisk.auth.request without an acknowledgement id");
-        else if (this.#options.session) this.#answerAuth(link, payload, packet.id);
+        else if (this.#options.session || this.#handlers.ofHandshake(packet.event))
+          this.#answerAuth(link, payload, packet.id);
         this.#handlers.tell(packet.event, packet.args, { handled: true });
         return;
       case "whisk.auth.accept":
@@ -1456,8 +1457,8 @@ class Connection {
 
   /**
    * The server asks who this is. What it gets is the credential that it has not looked at yet, or
-   * another. On a living connection it asks because the confirmation runs out: then it gets a fresh
-   * one; if none can be had, the connection goes on until the server ends it.
+   * another. On a living connection it asks because the confirmation runs out, or what the server's own
+   * gate admitted (`for: "admission"`, of which only a handler knows more): then it gets a fresh one; if none can be had, the connection goes on until the server ends it.
    */
   async #answerAuth(link, payload, id) {
     const custom = this.#handlers.ofHandshake("whisk.auth.request");
@@ -1473,8 +1474,10 @@ class Connection {
         throw new WhiskError("no_credential", "the handler of whisk.auth.request gave nothing");
       if (auth !== credential?.auth) credential = { kind: "custom", auth };
       if (link !== this.#link) return;
-      link.credential = credential;
-      this.#credentials.sent(credential);
+      if (this.#options.session) {
+        link.credential = credential;
+        this.#credentials.sent(credential);
+      }
       link.send("43", id + stringify([credential.auth]));
     } catch (cause) {
       if (link !== this.#link) return;

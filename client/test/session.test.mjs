@@ -130,6 +130,16 @@ test("a renewal may be answered by a handler, which gets the standard answer on 
   await until(() => ws.sent.at(-1) === '431[{"ws_token":"fresh","more":1}]');
 });
 
+test("what the server's own gate admitted is renewed by a handler, also without a session", async () => {
+  const handler = ({ for: what }) => ({ pass: what });
+  const groups = { whisk: { "whisk.auth.request": handler } };
+  const r = rig({ token: undefined, session: false, groups });
+  const ws = (await r.socket(0)).open().receive('40{"sid":"s1"}');
+  ws.event("whisk.auth.request", { for: "admission" }, 1);
+  await until(() => ws.sent.at(-1) === '431[{"pass":"admission"}]');
+  assert.equal(r.client.state, "connected");
+});
+
 test("a renewal that fails is told, and the connection goes on until the server ends it", async () => {
   const ends = [
     (ws) =>

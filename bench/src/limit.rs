@@ -1,11 +1,9 @@
 //! The limit: what the same bytes cost when nothing else is done. It speaks no protocol.
 //!
-//! Without `--echo`, whoever connects gets every frame; one byte on the control connection is one
-//! broadcast. Bytes that are read together are broadcast together: the waiting frames leave in one
+//! Without `--echo`, each of the first `--sockets` gets every frame; one byte on the control connection is
+//! one broadcast. Bytes that are read together are broadcast together: the waiting frames leave in one
 //! write for each socket. With `--group`, each four bytes on the control connection name one group of
 //! sockets, which gets a frame. With `--echo`, so many bytes are answered with `--frame-len` others.
-
-use std::{cell::RefCell, rc::Rc};
 
 use bytes::{Buf as _, BytesMut};
 use clap::Args;
@@ -23,6 +21,9 @@ pub(crate) struct Options {
     /// Bytes of one frame.
     #[arg(long)]
     frame_len: usize,
+    /// Sockets that come before anything is written.
+    #[arg(long, default_value_t = 0)]
+    sockets: usize,
     /// Answer each so many bytes with a frame.
     #[arg(long)]
     echo: Option<usize>,
@@ -41,8 +42,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         println!("ports {} {}", sockets.local_addr()?.port(), control.local_addr()?.port());
         match (options.echo, options.group) {
             (Some(asked), _) => echo(sockets, asked, options.frame_len).await,
-            (None, Some(group)) => groups(sockets, control, options.frame_len, group).await,
-            (None, None) => broadcast(sockets, control, options.frame_len).await,
+            (None, group) => {
+                let targets = accept(&sockets, options.sockets).await?;
+                let (control, _) = control.accept().await?;
+                match group {
+                    Some(group) => groups(&targets, control, options.frame_len, group).await,
+                    None => broadcast(&targets, control, options.frame_len).await,
+                }
+            }
         }
     })
 }
@@ -69,49 +76,40 @@ async fn echo(sockets: TcpListener, asked: usize, answer: usize) -> anyhow::Resu
 }
 
 /// The sockets that come, in their order.
-fn accept_all(sockets: TcpListener) -> Rc<RefCell<Vec<TcpStream>>> {
-    let accepted = Rc::new(RefCell::new(Vec::new()));
-    let arrivals = Rc::clone(&accepted);
-    tokio::task::spawn_local(async move {
-        while let Ok((socket, _)) = sockets.accept().await {
-            if socket.set_nodelay(true).is_ok() {
-                arrivals.borrow_mut().push(socket);
-            }
-        }
-    });
-    accepted
+async fn accept(sockets: &TcpListener, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+    let mut accepted = Vec::with_capacity(count);
+    while accepted.len() < count {
+        let (socket, _) = sockets.accept().await?;
+        socket.set_nodelay(true)?;
+        accepted.push(socket);
+    }
+    Ok(accepted)
 }
 
 async fn groups(
-    sockets: TcpListener,
-    control: TcpListener,
+    targets: &[TcpStream],
+    mut control: TcpStream,
     frame_len: usize,
     group: usize,
 ) -> anyhow::Result<()> {
-    let accepted = accept_all(sockets);
-    let (mut control, _) = control.accept().await?;
     let frame = vec![b'x'; frame_len];
     let mut told = BytesMut::with_capacity(16 * 1024);
     while control.read_buf(&mut told).await? > 0 {
-        let targets = accepted.take();
         while told.len() >= 4 {
             let number = usize::try_from(told.get_u32_le())?;
             for socket in targets.chunks(group).nth(number).unwrap_or_default() {
                 write_all(socket, &frame).await?;
             }
         }
-        accepted.borrow_mut().splice(0..0, targets);
     }
     Ok(())
 }
 
 async fn broadcast(
-    sockets: TcpListener,
-    control: TcpListener,
+    targets: &[TcpStream],
+    mut control: TcpStream,
     frame_len: usize,
 ) -> anyhow::Result<()> {
-    let accepted = accept_all(sockets);
-    let (mut control, _) = control.accept().await?;
     let frames = vec![b'x'; frame_len * TOGETHER_MAX];
     let mut told = [0u8; TOGETHER_MAX];
     loop {
@@ -119,12 +117,9 @@ async fn broadcast(
         if count == 0 {
             return Ok(());
         }
-        // Taken for the time of the writes, so that no borrow lives across an await.
-        let targets = accepted.take();
-        for socket in &targets {
+        for socket in targets {
             write_all(socket, &frames[..frame_len * count]).await?;
         }
-        accepted.borrow_mut().splice(0..0, targets);
     }
 }
 

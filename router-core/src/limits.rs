@@ -217,8 +217,8 @@ limits! {
     rooms_per_socket: u64 = 128;
     /// Channels that one socket is on. Beyond it: `too_many_channels`. 128.
     channels_per_socket: u64 = 128;
-    /// Subscriptions that one socket asks for a second, in the long run; bursts of 128. Beyond it:
-    /// `rate_limited`, and close 4029 when the socket goes on. 20.
+    /// Subscriptions, changes of its entry on a roster and knocks that one socket asks for a second, in
+    /// the long run; bursts of 128. Beyond it: `rate_limited`, and close 4029 when the socket goes on. 20.
     joins_per_second: u64 = 20;
     /// Bytes of a subscription's query, which is kept with it. Beyond it: `bad_payload`. 4 KiB.
     subscription_query: u64 = 4 * KIB;

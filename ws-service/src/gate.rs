@@ -126,8 +126,8 @@ impl SessionGate {
         Self { gate: Arc::new(move |request| Box::pin(gate(request))), renew: None }
     }
 
-    /// Judges what a client answers to `whisk.auth.request` when its admission runs out: for how
-    /// long it is good from now on.
+    /// Judges what a client answers when its admission runs out: for how long it is good from now on.
+    /// The client is asked by `whisk.auth.request` with `{"for":"admission"}`, on one of its sockets.
     #[must_use]
     pub fn renew<F>(mut self, renew: impl Fn(Args, Handshake) -> F + Send + Sync + 'static) -> Self
     where

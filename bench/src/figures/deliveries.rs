@@ -39,7 +39,8 @@ impl Subject {
     async fn start(kind: Kind, sockets: usize) -> Result<Self> {
         let crowd = Crowd::default();
         if kind == Kind::Limit {
-            let args = ["limit", "--frame-len", &frame_len().to_string()];
+            let (length, count) = (frame_len().to_string(), sockets.to_string());
+            let args = ["limit", "--frame-len", &length, "--sockets", &count];
             let server = Server::of_ours(kind, &args).await?;
             connect_plain(server.port(), sockets, &crowd).await?;
             let control = TcpStream::connect(("127.0.0.1", server.ports[1])).await?;

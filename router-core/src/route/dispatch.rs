@@ -47,12 +47,11 @@ impl RouteId {
 /// The handlers of a process, by event.
 #[derive(Debug)]
 pub struct Router {
-    events: HashMap<ByteString, (RouteId, Registered)>,
-    gates: Vec<Arc<Gate>>,
+    events: HashMap<ByteString, Found>,
     hooks: HashMap<Hook, Registered>,
     nsps: Vec<NspRoutes>,
     /// The handler of what has none, with a number and a gate of its own.
-    fallback: Option<(RouteId, Registered)>,
+    fallback: Option<Found>,
     /// Answers what has no handler where somebody is to see it before.
     unknown: Found,
     observers: Vec<Registered>,
@@ -60,16 +59,18 @@ pub struct Router {
 
 /// An event's handler.
 #[derive(Clone)]
-pub struct Found {
-    /// The route that it belongs to.
-    pub route: RouteId,
+pub struct Found(Arc<Routed>);
+
+/// A handler behind its route's gate.
+struct Routed {
+    route: RouteId,
     handler: ErasedHandler,
     gate: Arc<Gate>,
 }
 
 impl std::fmt::Debug for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Found").field("route", &self.route).finish_non_exhaustive()
+        f.debug_struct("Found").field("route", &self.0.route).finish_non_exhaustive()
     }
 }
 
@@ -81,34 +82,31 @@ impl Router {
     pub fn new(routes: Routes, limits: &Limits) -> Result<Self, ConfigureError> {
         let mut routes = routes.checked()?;
         let mut events = HashMap::new();
-        let mut gates = Vec::new();
+        let mut indices = 0..=u16::MAX;
+        let mut next_index = || indices.next().unwrap_or(u16::MAX);
         for (name, route) in std::mem::take(&mut routes.routes) {
-            let index = u16::try_from(gates.len()).unwrap_or(u16::MAX);
-            gates.push(if route.own { Gate::open() } else { Gate::new(limits) });
+            let index = next_index();
+            let gate = if route.own { Gate::open() } else { Gate::new(limits) };
             for (method, event) in &route.events {
                 let id = RouteId::new(index, route.is_concurrent(event));
                 let name = match &*name {
                     "" => method.clone(),
                     name => format!("{name}.{method}").into(),
                 };
-                events.insert(name, (id, event.registered.clone()));
+                events.insert(name, Found::new(id, &event.registered.handler, &gate));
             }
         }
-        let fallback = routes.fallback.take().map(|registered| {
-            let index = u16::try_from(gates.len()).unwrap_or(u16::MAX);
-            gates.push(Gate::new(limits));
-            (RouteId::new(index, false), registered)
-        });
-        let Routes { hooks, nsps, observers, .. } = routes;
-        let unknown = Found {
-            route: RouteId::new(u16::try_from(gates.len()).unwrap_or(u16::MAX), false),
-            handler: Arc::new(|message| {
-                let error = Self::unknown_event(&message.services.metrics);
-                Box::pin(std::future::ready(Err(error)))
-            }),
-            gate: Gate::new(limits),
+        let mut alone = |handler: &ErasedHandler| {
+            Found::new(RouteId::new(next_index(), false), handler, &Gate::new(limits))
         };
-        Ok(Self { events, gates, hooks, nsps, fallback, unknown, observers })
+        let fallback = routes.fallback.take().map(|registered| alone(&registered.handler));
+        let unknown: ErasedHandler = Arc::new(|message| {
+            let error = Self::unknown_event(&message.services.metrics);
+            Box::pin(std::future::ready(Err(error)))
+        });
+        let unknown = alone(&unknown);
+        let Routes { hooks, nsps, observers, .. } = routes;
+        Ok(Self { events, hooks, nsps, fallback, unknown, observers })
     }
 
     /// The handler of an event.
@@ -116,10 +114,7 @@ impl Router {
     /// A name splits at its first dot, so `a.b.c` is `b.c` on the route `a`; names are matched as a
     /// whole, and a method registered on the root route has no dot.
     pub fn find(&self, event: &str) -> Option<Found> {
-        let (route, registered) = self.events.get(event).or(self.fallback.as_ref())?;
-        let gate = self.gates.get(usize::from(route.index))?;
-        let handler = Arc::clone(&registered.handler);
-        Some(Found { route: *route, handler, gate: Arc::clone(gate) })
+        self.events.get(event).or(self.fallback.as_ref()).cloned()
     }
 
     /// The handler of an event of `socket`. Where there is none, and somebody looks at all events, it
@@ -220,25 +215,34 @@ impl Router {
 }
 
 impl Found {
+    fn new(route: RouteId, handler: &ErasedHandler, gate: &Arc<Gate>) -> Self {
+        Self(Arc::new(Routed { route, handler: Arc::clone(handler), gate: Arc::clone(gate) }))
+    }
+
+    /// The route that it belongs to.
+    pub fn route(&self) -> RouteId {
+        self.0.route
+    }
+
     /// Runs the handler alone behind its route's gate, with its panic caught and its outcome counted.
     pub async fn run(self, message: Message) -> Result<Args, RouteError> {
         let metrics = Arc::clone(&message.services.metrics);
-        let Ok(_place) = self.gate.enter().await else {
+        let Ok(_place) = self.0.gate.enter().await else {
             metrics.limit("route_queue");
             return Err(RouteError::overloaded(1_000));
         };
-        count(&metrics, guarded(&self.handler, message).await)
+        count(&metrics, guarded(&self.0.handler, message).await)
     }
 
     /// Begins the same.
     fn begin(self, message: Message) -> Begun {
-        let Some(place) = self.gate.try_enter() else {
+        let Some(place) = self.0.gate.try_enter() else {
             return Begun::Runs(Box::pin(self.run(message)));
         };
         let witness = Witness::of(&message);
         // What a panic leaves half done is dropped with the future.
         let begun = catch_unwind(AssertUnwindSafe(|| {
-            let mut running = (self.handler)(message);
+            let mut running = (self.0.handler)(message);
             match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(outcome) => Ok(outcome),
                 Poll::Pending => Err(running),

@@ -54,14 +54,14 @@ impl Ready {
 impl Connection {
     /// An event came from an admitted socket.
     pub(super) fn event(&mut self, key: SocketKey, id: Option<u64>, name: ByteString, args: Args) {
-        let shared = Arc::clone(&self.shard.shared);
+        let shared = &self.shard.shared;
         let metrics = &shared.services.metrics;
         metrics.events_in.inc();
         let Some(live) = self.sockets.iter_mut().find(|live| live.local.key == key) else { return };
         let refused = match shared.router.find_for(&name, &live.local.info) {
             None => Router::unknown_event(metrics),
             Some(found) => {
-                let route = found.route;
+                let route = found.route();
                 let ready = Ready { found, id, name, args };
                 let (bytes, room) = (ready.bytes(), shared.rules.bounds.socket_queue);
                 match live.lanes.arrive(route, ready, bytes, room) {
@@ -95,7 +95,7 @@ impl Connection {
             }
             next = self.next_start(key);
         }
-        if self.running == 0 {
+        if self.running == 0 && self.protocol.is_draining() {
             self.step(Input::Idle);
         }
     }
@@ -109,9 +109,9 @@ impl Connection {
         ready: Ready,
     ) -> Option<Result<Args, RouteError>> {
         let live = self.sockets.iter().find(|live| live.local.key == key)?;
-        let shared = Arc::clone(&self.shard.shared);
+        let shared = &self.shard.shared;
         let Ready { found, id, name, args } = ready;
-        let socket = lifecycle::handle(&shared, &live.local.info);
+        let socket = lifecycle::handle(shared, &live.local.info);
         let message = Message::of(&shared.services, socket, Occasion::Event, name, args);
         self.running += 1;
         let running: LocalBoxFuture<'static, _> = if self.begun < ON_THE_SPOT {
@@ -122,7 +122,8 @@ impl Connection {
                 Begun::Runs(running) => running,
             }
         } else {
-            Box::pin(async move { shared.router.run(found, message).await })
+            let router = Arc::clone(&shared.router);
+            Box::pin(async move { router.run(found, message).await })
         };
         let (link, work) = (Rc::clone(&self.link), self.open.work());
         actix_rt::spawn(async move {

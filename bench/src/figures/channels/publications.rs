@@ -105,10 +105,12 @@ impl Limit {
         let crowd = Crowd::default();
         let (mut servers, mut controls) = (Vec::new(), Vec::new());
         for _ in 0..NODES {
-            let group = (shape.members / NODES).to_string();
-            let args = ["limit", "--frame-len", &frame_len.to_string(), "--group", &group];
+            let sockets = shape.deliveries() / NODES;
+            let [length, count, group] =
+                [frame_len, sockets, shape.members / NODES].map(|number| number.to_string());
+            let args = ["limit", "--frame-len", &length, "--sockets", &count, "--group", &group];
             let server = Server::of_ours(Kind::Limit, &args).await?;
-            connect_plain(server.port(), shape.deliveries() / NODES, &crowd).await?;
+            connect_plain(server.port(), sockets, &crowd).await?;
             let control = TcpStream::connect(("127.0.0.1", server.ports[1])).await?;
             control.set_nodelay(true)?;
             controls.push(control);

@@ -168,6 +168,11 @@ impl Protocol {
         self.phase == Phase::Over
     }
 
+    /// Whether it was told to go, and waits for handlers that run.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.phase == Phase::Draining
+    }
+
     /// Whether a packet still waits for its attachments.
     pub(crate) fn is_mid_packet(&self) -> bool {
         self.assembler.is_waiting()

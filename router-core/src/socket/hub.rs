@@ -118,10 +118,10 @@ pub trait SocketHub: Debug + Send + Sync {
     fn unsubscribe<'a>(&'a self, tid: &'a TenantId, channel: &'a ChannelName) -> BoxFuture<'a, ()>;
 
     /// Watches over a socket on a channel's roster by the channel's times, or does so no more: its
-    /// connection is pinged as often as they say, and [`Channels::sighted`] is told when it is silent
+    /// connection is pinged as often as they say, and [`Upkeep::sighted`] is told when it is silent
     /// for too long, and when it is heard again.
     ///
-    /// [`Channels::sighted`]: crate::channel::Channels::sighted
+    /// [`Upkeep::sighted`]: crate::channel::Upkeep::sighted
     fn watch<'a>(
         &'a self,
         tid: &'a TenantId,

@@ -73,11 +73,12 @@ impl Connection {
     pub(super) fn posted(&mut self, body: Body, reply: Reply) {
         self.be_punctual();
         self.hear();
-        if self.ending != Ending::No {
-            // Who was told to leave says goodbye.
-            let goodbye = matches!(&body, Body::Whole(body) if &body[..] == b"1");
-            let ok = Bytes::from_static(b"ok");
-            return answer(reply, if goodbye { Ok(ok) } else { Err(OpenError::UnknownSession) });
+        // What crosses a goodbye is not looked at, as on a WebSocket. An error would have the client
+        // come back before it reads a DISCONNECT that tells it not to.
+        match self.ending {
+            Ending::No => {}
+            Ending::Saying { .. } => return answer(reply, Ok(Bytes::from_static(b"ok"))),
+            Ending::Said | Ending::Done => return answer(reply, Err(OpenError::UnknownSession)),
         }
         if !self.link.is_polling() {
             return answer(reply, Err(OpenError::BadRequest));
@@ -96,6 +97,7 @@ impl Connection {
         };
         answer(reply, Err(OpenError::BadRequest));
         self.step(input);
+        self.end_unless_waited_for();
     }
 
     fn take_packets(&mut self, packets: Vec<engine::Packet>, reply: Reply) {
@@ -114,6 +116,9 @@ impl Connection {
         let fine = said_goodbye || !self.protocol.is_over();
         let ok = Bytes::from_static(b"ok");
         answer(reply, if fine { Ok(ok) } else { Err(OpenError::BadRequest) });
+        if !fine {
+            self.end_unless_waited_for();
+        }
     }
 
     /// What is due is done before a request is looked at: the wheel may be a little late.
@@ -200,14 +205,13 @@ impl Connection {
 
     // -- the end
 
-    /// Says goodbye to a polling session. Returns whether it is over at once: nobody waits for
-    /// anything, or nobody was heard for too long.
+    /// Says goodbye to a polling session, in the answer to a request that may be on its way still.
+    /// Returns whether it is over at once: nobody was heard for too long.
     pub(super) fn say_close_by_polling(&mut self, code: CloseCode) -> bool {
         self.drop_candidate();
         let by_client = self.link.polling(|polling| polling.said_goodbye()) == Some(true);
         let is_waiting = self.link.polling(|polling| polling.is_waiting()) == Some(true);
-        let silent = code == CloseCode::PING_TIMEOUT || self.link.waiting() == 0;
-        if silent && !by_client && !is_waiting {
+        if code == CloseCode::PING_TIMEOUT && !by_client && !is_waiting {
             return true;
         }
         // A client that goes has its waiting request let go; it may come after its goodbye.
@@ -218,6 +222,16 @@ impl Connection {
         self.shard.set_timer(&self.link, Timer::Linger, at);
         self.ending = Ending::Saying { answer: true };
         false
+    }
+
+    /// The client got an error, which tells it as much as a close does: only a DISCONNECT is worth
+    /// waiting for another request.
+    fn end_unless_waited_for(&mut self) {
+        let is_waiting = self.link.polling(|polling| polling.is_waiting()) == Some(true);
+        if !is_waiting && self.link.waiting() <= engine::frames::CLOSE.len() {
+            self.link.abort();
+            self.ending = Ending::Done;
+        }
     }
 
     /// Does what a request or a WebSocket on probation brought.

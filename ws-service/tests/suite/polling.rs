@@ -380,13 +380,14 @@ async fn last_words_reach_a_poller_that_is_sent_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_poller_that_was_sent_away_may_say_goodbye() {
+async fn what_crosses_a_disconnect_fails_for_no_poller() {
     let cluster = Cluster::new();
     let server = serve_open(&cluster, Limits::default()).await;
     let mut poller = Poller::open(server.addr()).await;
     poller.post("40").await.ok();
     poller.packet().await;
     poller.post("42[\"test.kick\"]").await.ok();
+    poller.post("42[\"test.echo\",1]").await.ok();
     assert_eq!(poller.poll().await.body, "41");
     poller.post("1").await.ok();
 }
@@ -399,7 +400,8 @@ async fn a_connection_that_is_closed_under_a_socket_may_come_back() {
     poller.post("40").await.ok();
     poller.packet().await;
     poller.post("42[\"test.cut\"]").await.ok();
-    // Nobody asked, and no DISCONNECT waits: it is over.
+    // Also when nobody was asking at that moment. An error would look as if something had failed.
+    assert_eq!(poller.poll().await.body, "1");
     poller.poll().await.refused(400, 1);
     let mut socket = Client::open(server.addr()).await;
     socket.send("40").await;

@@ -332,7 +332,7 @@ describe('our own client, on three nodes', () => {
     const student = await enter(t, 'student', 'Ann');
     const [stranger, outcomes] = [await official(system, 'student', 'Bob', { nid: 1 }), []];
     t.after(() => stranger.close());
-    system.redis.freeze();
+    await system.redis.freeze();
     t.after(() => system.redis.thaw());
     const subscribing = student.subscribe(ROOM, { timeoutMs: 20_000 });
     subscribing.then(() => outcomes.push('subscribed'), (error) => outcomes.push(error.code));

@@ -287,7 +287,7 @@ describe('in one process', () => {
     const { own } = await another(t, system, 'Eve', room);
     const here = ['connected'];
     await shows(ada, { Ada: here, Ann: here, Bob: here, Eve: here });
-    own.freeze();
+    await own.freeze();
     await shows(ada, { Ada: here, Ann: here, Bob: here, Eve: ['disconnected'] }, { deadline: DROPPED_MS });
     own.thaw();
     await shows(ada, { Ada: here, Ann: here, Bob: here, Eve: here });

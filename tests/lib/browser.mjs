@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { ROOT } from './process.mjs';
+import { ROOT, stopped } from './process.mjs';
 
 /** The browser as Debian installs it; `CHROMIUM` names another. */
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -67,9 +67,10 @@ export class Browser {
     this.#signal('SIGKILL');
   }
 
-  /** SIGSTOP: nothing moves, its sockets stay. */
-  freeze() {
+  /** SIGSTOP: its sockets stay. Returns when nothing moves any more. */
+  async freeze() {
     this.#signal('SIGSTOP');
+    await stopped('the browser', ({ group }) => group === this.#server.process().pid);
   }
 
   /** SIGCONT: the end of a freeze. */

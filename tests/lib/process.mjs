@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { readFile, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DEADLINE_MS, within } from './until.mjs';
+import { DEADLINE_MS, until, within } from './until.mjs';
 
 /** The root of the repository. */
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -182,9 +183,10 @@ export class Program {
     this.signal('SIGKILL');
   }
 
-  /** SIGSTOP: it hangs, its sockets stay. */
-  freeze() {
+  /** SIGSTOP: it hangs, its sockets stay. Returns when nothing of it runs any more. */
+  async freeze() {
     this.signal('SIGSTOP');
+    await stopped(this.name, ({ pid }) => pid === this.pid);
   }
 
   /** SIGCONT: the end of a freeze. */
@@ -209,6 +211,40 @@ export class Program {
     error.message += `\n--- output of ${this.name}:\n${this.output.slice(-4000)}\n---`;
     return error;
   }
+}
+
+/**
+ * Waits until processes have stopped: one that runs just then may do so for a moment more.
+ *
+ * @param {string} name names them in the error
+ * @param {(process: { pid: number, group: number }) => boolean} isTheirs
+ */
+export async function stopped(name, isTheirs) {
+  await until(`${name} stops`, async () => {
+    const all = await Promise.all((await entries('/proc')).map((pid) => stateOf(`/proc/${pid}`)));
+    for (const { pid } of all.filter((state) => state && isTheirs(state))) {
+      const tasks = (await entries(`/proc/${pid}/task`)).map((tid) => `/proc/${pid}/task/${tid}`);
+      const states = await Promise.all(tasks.map(stateOf));
+      // Stopped, or ended.
+      if (states.some((state) => state && !'TZX'.includes(state.code))) return false;
+    }
+    return true;
+  });
+}
+
+/** The numbers of the processes or threads that a folder lists: none when it is gone. */
+async function entries(folder) {
+  const all = await readdir(folder).catch(() => []);
+  return all.filter((entry) => /^\d+$/.test(entry));
+}
+
+/** What proc(5) says of a process or thread; nothing when it has ended. */
+async function stateOf(folder) {
+  const text = await readFile(`${folder}/stat`, 'utf8').catch(() => '');
+  if (!text) return undefined;
+  // The name before may hold anything, also brackets.
+  const [code, , group] = text.slice(text.lastIndexOf(') ') + 2).split(' ');
+  return { pid: Number.parseInt(text, 10), code, group: Number(group) };
 }
 
 /** Where a plain text stands, in the shape of a match. */

@@ -79,8 +79,8 @@ export class Redis {
   }
 
   /** SIGSTOP: connections stay open and nothing answers. */
-  freeze() {
-    this.#program.freeze();
+  async freeze() {
+    await this.#program.freeze();
   }
 
   /** SIGCONT: the end of a freeze. */

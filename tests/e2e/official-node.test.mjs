@@ -142,6 +142,18 @@ for (const [name, transports, best] of ways) {
       assert.equal(await cut.ask('echo', 'again'), 'again');
     });
 
+    test('who is put out or cut hears so, also while the transport changes', async (t) => {
+      const end = async (_, index) => {
+        const peer = await connected(t);
+        // Each a little later than the one before.
+        for (let turn = 0; turn < index; turn += 1) await peer.ask('echo', turn);
+        const [event, reason] = index % 2 ? ['kick', 'io server disconnect'] : ['kick-transport', 'transport close'];
+        peer.socket.emit(event);
+        assert.equal((await peer.next('disconnect'))[0], reason);
+      };
+      for (let round = 0; round < 10; round += 1) await Promise.all(Array.from({ length: 16 }, end));
+    });
+
     test('volatile events come back', async (t) => {
       const peer = await connected(t);
       // The client drops them while its transport is busy.

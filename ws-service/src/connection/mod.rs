@@ -459,7 +459,7 @@ impl Connection {
         self.partial = BytesMut::new();
         self.permit = None;
         if self.link.is_polling() {
-            if self.say_close_by_polling(code) {
+            if self.say_close_by_polling(code, reason) {
                 self.link.abort();
                 self.ending = Ending::Done;
             }

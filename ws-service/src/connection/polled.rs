@@ -8,11 +8,12 @@ use std::{rc::Rc, task::Context, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use wire::{
-    CloseCode,
+    CloseCode, CloseReason,
     engine::{
         self, OpenError,
         payload::{self, PayloadLimits},
     },
+    ws,
 };
 
 use super::{
@@ -193,26 +194,36 @@ impl Connection {
         self.drop_candidate();
         // There is none, unless the client moves in haste.
         self.link.polling(Polling::release);
-        let Candidate { stream, outbox, decoder, partial, .. } = *candidate;
+        let Candidate { stream, outbox, decoder, partial, farewell, .. } = *candidate;
         let more = self.link.move_to(stream, outbox, self.shard.now());
         self.shard.count_waiting(more);
         self.link.blocked.set(false);
         self.link.dirty.set(true);
         self.link.timers.borrow_mut().clear(Timer::Stall);
         (self.decoder, self.partial) = (decoder, partial);
-        self.decode();
+        match farewell {
+            None => self.decode(),
+            Some(frame) => {
+                self.shard.send(&self.link, &frame, Class::Farewell);
+                self.ending = Ending::Saying { answer: false };
+            }
+        }
     }
 
     // -- the end
 
     /// Says goodbye to a polling session, in the answer to a request that may be on its way still.
     /// Returns whether it is over at once: nobody was heard for too long.
-    pub(super) fn say_close_by_polling(&mut self, code: CloseCode) -> bool {
-        self.drop_candidate();
+    pub(super) fn say_close_by_polling(&mut self, code: CloseCode, reason: &CloseReason) -> bool {
         let by_client = self.link.polling(|polling| polling.said_goodbye()) == Some(true);
         let is_waiting = self.link.polling(|polling| polling.is_waiting()) == Some(true);
         if code == CloseCode::PING_TIMEOUT && !by_client && !is_waiting {
             return true;
+        }
+        // A client that is about to move asks no more, and official ones hang if their WebSocket
+        // goes before they did: so it still may, and hears the rest there.
+        if let Some(candidate) = &mut self.candidate {
+            candidate.farewell = Some(ws::encode::close(code, reason));
         }
         // A client that goes has its waiting request let go; it may come after its goodbye.
         let frame = if by_client { engine::frames::NOOP } else { engine::frames::CLOSE };

@@ -34,6 +34,8 @@ pub(crate) struct Candidate {
     pub(crate) probed: bool,
     /// When it is given up.
     pub(crate) until: Moment,
+    /// What is said on it last, if the session ended and its client does not know yet.
+    pub(crate) farewell: Option<Bytes>,
 }
 
 /// How far a candidate is.
@@ -62,7 +64,7 @@ impl Candidate {
             outbox.push(response, Class::Farewell, bounds, until);
         }
         let decoder = ws::Decoder::new(bounds.frames);
-        Self { stream, outbox, decoder, partial: early, probed: false, until }
+        Self { stream, outbox, decoder, partial: early, probed: false, until, farewell: None }
     }
 
     /// Reads, answers, and says how far it is.

@@ -219,6 +219,26 @@ async fn a_probe_that_fails_leaves_the_session_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ends_while_its_client_moves_says_so_on_the_websocket() {
+    let cluster = Cluster::new();
+    let server = serve_open(&cluster).await;
+    for (event, said) in [("test.kick", &["41", "1"][..]), ("test.cut", &["1"])] {
+        let mut poller = connected(&server).await;
+        let mut socket = Client::candidate(server.addr(), &poller.sid).await;
+        socket.send("2probe").await;
+        assert_eq!(socket.text().await, "3probe");
+        assert_eq!(poller.poll().await.body, "6");
+        // From here on the official client asks no more, but may say something still.
+        poller.post(&format!("42[\"{event}\"]")).await.ok();
+        socket.send("5").await;
+        let ended = socket.ended().await;
+        assert_eq!(ended.texts, said);
+        assert!(ended.code.is_some());
+        poller.poll().await.refused(400, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_websocket_for_no_session_is_refused() {
     let cluster = Cluster::new();
     let server = serve_open(&cluster).await;

@@ -1458,7 +1458,8 @@ class Connection {
   /**
    * The server asks who this is. What it gets is the credential that it has not looked at yet, or
    * another. On a living connection it asks because the confirmation runs out, or what the server's own
-   * gate admitted (`for: "admission"`, of which only a handler knows more): then it gets a fresh one; if none can be had, the connection goes on until the server ends it.
+   * gate admitted (`for: "admission"`, of which only a handler knows more): then it gets a fresh one; if
+   * none can be had, the connection goes on until the server ends it.
    */
   async #answerAuth(link, payload, id) {
     const custom = this.#handlers.ofHandshake("whisk.auth.request");

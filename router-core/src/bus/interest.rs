@@ -110,9 +110,7 @@ impl Interest {
     /// The bus confirmed a subscription, or did not: then all who wanted it hear so, and nobody
     /// wants it any more.
     pub(super) fn answered(&mut self, channel: &ByteString, serial: Serial, confirmed: bool) {
-        if let Some(wanted) = self.channels.get(channel)
-            && wanted.serial == serial
-        {
+        if let Some(wanted) = self.current(channel, serial) {
             let stage = if confirmed { Stage::Confirmed } else { Stage::Refused };
             wanted.stage.send_replace(stage);
             if !confirmed {
@@ -124,17 +122,19 @@ impl Interest {
 
     /// Who asked the bus gave up before it answered: one of those who wait asks in its place.
     pub(super) fn given_up(&self, channel: &ByteString, serial: Serial) {
-        if let Some(wanted) = self.channels.get(channel)
-            && wanted.serial == serial
-        {
+        if let Some(wanted) = self.current(channel, serial) {
             wanted.stage.send_replace(Stage::Orphaned);
         }
     }
 
     /// Somebody who waited found that who asked gave up. `None` if the subscription is no more.
     pub(super) fn take_over(&self, channel: &ByteString, serial: Serial) -> Option<Want> {
-        let wanted = self.channels.get(channel).filter(|wanted| wanted.serial == serial)?;
-        Some(wanted.again())
+        self.current(channel, serial).map(Wanted::again)
+    }
+
+    /// The subscription of this number, unless it is no more.
+    fn current(&self, channel: &ByteString, serial: Serial) -> Option<&Wanted> {
+        self.channels.get(channel).filter(|wanted| wanted.serial == serial)
     }
 
     /// One fewer wants `channel`. What a refused subscription left behind counts for no later one.

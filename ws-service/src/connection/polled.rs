@@ -31,6 +31,9 @@ use crate::shard::{Shard, message::Body};
 /// How often a request that waits is let go while a WebSocket is on probation.
 const RELEASE: Duration = Duration::from_millis(100);
 
+/// The answer to a body that was taken.
+const TAKEN: Bytes = Bytes::from_static(b"ok");
+
 impl Connection {
     /// Begins a session without a socket of its own. Returns the body that opens it; `None` when
     /// the system has no randomness.
@@ -78,7 +81,7 @@ impl Connection {
         // come back before it reads a DISCONNECT that tells it not to.
         match self.ending {
             Ending::No => {}
-            Ending::Saying { .. } => return answer(reply, Ok(Bytes::from_static(b"ok"))),
+            Ending::Saying { .. } => return answer(reply, Ok(TAKEN)),
             Ending::Said | Ending::Done => return answer(reply, Err(OpenError::UnknownSession)),
         }
         if !self.link.is_polling() {
@@ -96,9 +99,8 @@ impl Connection {
             Body::Unread => Input::Malformed,
             Body::TooLarge => Input::TooLarge,
         };
-        answer(reply, Err(OpenError::BadRequest));
         self.step(input);
-        self.end_unless_waited_for();
+        self.refuse(reply);
     }
 
     fn take_packets(&mut self, packets: Vec<engine::Packet>, reply: Reply) {
@@ -114,11 +116,10 @@ impl Connection {
             self.step(Input::Packet(packet));
         }
         self.watch_unfinished(true);
-        let fine = said_goodbye || !self.protocol.is_over();
-        let ok = Bytes::from_static(b"ok");
-        answer(reply, if fine { Ok(ok) } else { Err(OpenError::BadRequest) });
-        if !fine {
-            self.end_unless_waited_for();
+        if said_goodbye || !self.protocol.is_over() {
+            answer(reply, Ok(TAKEN));
+        } else {
+            self.refuse(reply);
         }
     }
 
@@ -216,8 +217,7 @@ impl Connection {
     /// Returns whether it is over at once: nobody was heard for too long.
     pub(super) fn say_close_by_polling(&mut self, code: CloseCode, reason: &CloseReason) -> bool {
         let by_client = self.link.polling(|polling| polling.said_goodbye()) == Some(true);
-        let is_waiting = self.link.polling(|polling| polling.is_waiting()) == Some(true);
-        if code == CloseCode::PING_TIMEOUT && !by_client && !is_waiting {
+        if code == CloseCode::PING_TIMEOUT && !by_client && !self.is_asked() {
             return true;
         }
         // A client that is about to move asks no more, and official ones hang if their WebSocket
@@ -235,11 +235,16 @@ impl Connection {
         false
     }
 
-    /// The client got an error, which tells it as much as a close does: only a DISCONNECT is worth
-    /// waiting for another request.
-    fn end_unless_waited_for(&mut self) {
-        let is_waiting = self.link.polling(|polling| polling.is_waiting()) == Some(true);
-        if !is_waiting && self.link.waiting() <= engine::frames::CLOSE.len() {
+    /// Whether a request waits.
+    fn is_asked(&self) -> bool {
+        self.link.polling(|polling| polling.is_waiting()) == Some(true)
+    }
+
+    /// The body that ended the session is answered with an error, which tells the client as much as
+    /// a close does: only a DISCONNECT is worth waiting for another request.
+    fn refuse(&mut self, reply: Reply) {
+        answer(reply, Err(OpenError::BadRequest));
+        if !self.is_asked() && self.link.waiting() <= engine::frames::CLOSE.len() {
             self.link.abort();
             self.ending = Ending::Done;
         }

@@ -173,9 +173,7 @@ impl Protocol {
                 }
                 _ => continue,
             };
-            let served =
-                self.members.iter().find(|it| it.stage.is_admitted() && it.needs(rules, grant));
-            let term = served.map_or(Term::Due { until }, |member| {
+            let term = self.served(rules, grant).next().map_or(Term::Due { until }, |member| {
                 let (id, question) = (Some(grant.request_id()), grant.question());
                 let request = Outgoing::event(&member.nsp, id, auth::REQUEST, question);
                 out.push(Effect::Send(self.parser.packet(request)));
@@ -228,8 +226,7 @@ impl Protocol {
         };
         match result {
             Ok(confirmed) if same(&confirmed) => {
-                let mut members = self.members.iter().filter(|it| it.stage.is_admitted());
-                if let Some(member) = members.find(|it| it.needs(rules, Grant::Confirmation)) {
+                if let Some(member) = self.served(rules, Grant::Confirmation).next() {
                     let address = rules.node.tenant(member.tid.clone());
                     let resume = Some(confirmed.resume.as_str());
                     let args = auth::accept(&confirmed.user_id, &address, resume);
@@ -265,14 +262,17 @@ impl Protocol {
 
     fn expire(&mut self, rules: &Rules, grant: Grant, out: &mut Out) {
         let failure = Failure::EXPIRED;
-        let told =
-            self.members.iter().filter(|it| it.stage.is_admitted() && it.needs(rules, grant));
-        for member in told {
+        for member in self.served(rules, grant) {
             let told = self.parser.event(&member.nsp, auth::ERROR, &failure.to_args());
             out.push(Effect::Send(told));
         }
         out.push(Effect::NotConfirmed(failure.code));
         self.close(failure.close, failure.code, DisconnectReason::Refused(failure.code), out);
+    }
+
+    /// The admitted sockets that are there by a grant.
+    fn served<'a>(&'a self, rules: &'a Rules, grant: Grant) -> impl Iterator<Item = &'a Member> {
+        self.members.iter().filter(move |it| it.stage.is_admitted() && it.needs(rules, grant))
     }
 }
 
